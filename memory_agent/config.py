@@ -1,0 +1,61 @@
+"""Settings, and the only code that reads the environment.
+
+A setting is taken from the call, else from `MEMORY_AGENT_<NAME>` in the environment, else from
+the default here. Keys of model providers are read by their own clients.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from memory_agent.errors import InvalidInput
+
+PREFIX = "MEMORY_AGENT_"
+
+
+class Settings(BaseModel):
+    """Everything that can be set; each field is documented by its description in docs/reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = "./memory"
+    """Path or URL of the store the command line works on."""
+    user: str = ""
+    tenant: str = "default"
+    agent: str = ""
+    model: str = "local"
+    """Chat model: "local", "openai:<name>", or any "<provider>:<name>" of langchain."""
+    base_url: str = ""
+    """OpenAI-compatible endpoint for `model` (vLLM, Ollama, llama.cpp); empty for the provider's own."""
+    embedder: str = ""
+    """Path or name of a sentence-transformers model; empty for all-MiniLM-L6-v2."""
+    student: str = ""
+    """Path or name of the causal language model that is distilled into; empty for SmolLM2-135M-Instruct."""
+    allow_downloads: bool = False
+    """Whether models may be fetched from a hub when they are not on this machine."""
+    threads: int = 0
+    """CPU threads for models; 0 leaves it to the library."""
+    lock_wait: float = 30.0
+    """Seconds to wait for another writer before StoreBusy."""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """Settings from the call's `given` (None means not given), the environment, the defaults.
+
+        Raises InvalidInput, naming the setting, when a value does not fit or a name is unknown.
+        """
+        env = os.environ if environ is None else environ
+        values: dict[str, Any] = {
+            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
+        }
+        values.update({name: value for name, value in given.items() if value is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(f"setting {name!r} ({PREFIX}{name.upper()}): {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""Consolidation: episodic memory into semantic memory."""

@@ -1,0 +1,1 @@
+"""Distillation: semantic memory into the weights of a small local model, under gates."""

@@ -1,0 +1,1 @@
+"""Trainers: a job folder in, an adapter folder out."""

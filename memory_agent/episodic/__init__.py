@@ -1,0 +1,1 @@
+"""Episodic memory: taking turns in, idempotently, scoped and screened."""

@@ -1,0 +1,471 @@
+"""What is remembered: frozen values that every layer passes around.
+
+Stored records (each a row in the ledger, named by `(kind, id)` in one space):
+
+    Episode      a turn as it was said; the only evidence there is
+    Claim        what an extractor read in one span of one episode; immutable
+    Rejection    what an extractor proposed and grounding refused, with the reason
+    Entity       somebody or something that claims are about
+    Fact         what the claims of one (subject, predicate) amount to; one row per version
+    Block        a labelled piece of working memory that stays in the window
+    Summary      a text that stands for several records, each of them named
+    Run          one consolidation or distillation, its report and its state
+    Adapter      one set of trained weights, what it knows and whether it may answer
+    Tombstone    that something was forgotten (its id, never its content)
+
+Facts are derived: `facts = reconcile(claims)`. A changed fact closes its row (`retired_at`) and
+opens another under the same id, so both axes of time can be asked: `valid_from`/`valid_to` say
+when it was true, `recorded_at`/`retired_at` when we believed it.
+
+All instants are timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+Role = Literal["user", "assistant", "system", "tool"]
+Polarity = Literal["+", "-"]
+Modality = Literal["actual", "planned", "possible"]
+FactStatus = Literal["current", "superseded", "ended", "stale", "disputed"]
+Mode = Literal["base", "retrieval", "adapter", "both", "auto"]
+Precision = Literal["year", "month", "week", "day", "instant"]
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs its zone, e.g. 2024-03-14T18:05:00+00:00")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[datetime, AfterValidator(_utc)]
+"""A timezone-aware moment, normalised to UTC."""
+
+
+class PartialDate(str):
+    """A date no more precise than what was said: `2024`, `2024-03`, `2024-W11`, `2024-03-14`, or an instant.
+
+    It is its own ISO text, so it prints, compares for equality and serialises as that; order by
+    `earliest`. Raises ValueError on anything else.
+    """
+
+    _FORMS: ClassVar[tuple[tuple[Precision, re.Pattern[str]], ...]] = (
+        ("year", re.compile(r"(\d{4})")),
+        ("month", re.compile(r"(\d{4})-(\d{2})")),
+        ("week", re.compile(r"(\d{4})-W(\d{2})")),
+        ("day", re.compile(r"(\d{4})-(\d{2})-(\d{2})")),
+    )
+
+    precision: Precision
+    earliest: datetime
+    latest: datetime
+
+    def __new__(cls, text: str) -> Self:
+        self = super().__new__(cls, text)
+        self.precision, self.earliest, self.latest = cls._interval(text)
+        return self
+
+    @classmethod
+    def _interval(cls, text: str) -> tuple[Precision, datetime, datetime]:
+        """The precision and the half-open UTC interval [earliest, latest) that the text covers."""
+        for precision, form in cls._FORMS:
+            found = form.fullmatch(text)
+            if not found:
+                continue
+            n = [int(g) for g in found.groups()]
+            if precision == "year":
+                return precision, datetime(n[0], 1, 1, tzinfo=UTC), datetime(n[0] + 1, 1, 1, tzinfo=UTC)
+            if precision == "month":
+                days = calendar.monthrange(n[0], n[1])[1]
+                start = datetime(n[0], n[1], 1, tzinfo=UTC)
+                return precision, start, start + timedelta(days=days)
+            if precision == "week":
+                monday = date.fromisocalendar(n[0], n[1], 1)
+                start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
+                return precision, start, start + timedelta(days=7)
+            start = datetime(n[0], n[1], n[2], tzinfo=UTC)
+            return precision, start, start + timedelta(days=1)
+        instant = _utc(datetime.fromisoformat(text))
+        return "instant", instant, instant
+
+    @classmethod
+    def at(cls, moment: datetime | date, precision: Precision = "day") -> PartialDate:
+        """The date of `moment`, cut to `precision`."""
+        if precision == "instant":
+            if not isinstance(moment, datetime):
+                raise ValueError("an instant needs a datetime")
+            return cls(_utc(moment).isoformat())
+        if precision == "week":
+            year, week, _ = moment.isocalendar()
+            return cls(f"{year:04d}-W{week:02d}")
+        pattern = {"year": "{:04d}", "month": "{:04d}-{:02d}", "day": "{:04d}-{:02d}-{:02d}"}[precision]
+        return cls(pattern.format(moment.year, moment.month, moment.day))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            cls, core_schema.str_schema(), serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+
+class Record(BaseModel):
+    """Base of everything here: frozen, strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Turn(Record):
+    """One message as the caller hands it in.
+
+    `at` defaults to the store's clock, `id` to a hash of session, speaker, time and content.
+    """
+
+    role: Role
+    content: str
+    speaker: str | None = None
+    at: datetime | None = None
+    id: str | None = None
+    session: str | None = None
+    metadata: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Stored(Record):
+    """A record with a place in the ledger: `kind` names its table, `columns` what it can be selected by."""
+
+    kind: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    id: str
+    position: int = 0
+    """Ledger position of the transaction that wrote this row; set by the ledger."""
+
+
+class Episode(Stored):
+    """A turn taken in, verbatim and dated."""
+
+    kind: ClassVar[str] = "episode"
+    columns: ClassVar[tuple[str, ...]] = ("session", "role", "speaker", "at", "run", "digest")
+
+    session: str
+    role: Role
+    speaker: str
+    content: str
+    at: Instant
+    zone: str = "+00:00"
+    """The speaker's UTC offset, to which relative dates ("yesterday") refer."""
+    recorded_at: Instant
+    digest: str
+    """SHA-256 over session, speaker, time and content: the same message twice is one episode."""
+    flags: tuple[str, ...] = ()
+    """What screening saw: "instruction", "secret:<class>", "recalled"."""
+    metadata: Mapping[str, Any] = Field(default_factory=dict)
+    run: str | None = None
+    """The consolidation that read it; None while pending."""
+
+
+class Source(Record):
+    """Where a fact comes from: characters [start, end) of an episode's content, which read `quote`."""
+
+    episode_id: str
+    start: int
+    end: int
+    quote: str
+    speaker: str = ""
+    at: Instant | None = None
+
+
+class Claim(Stored):
+    """What was read in one span of one episode, after grounding and entity resolution."""
+
+    kind: ClassVar[str] = "claim"
+    columns: ClassVar[tuple[str, ...]] = ("episode_id", "subject_id", "predicate", "object_id")
+
+    episode_id: str
+    start: int
+    end: int
+    quote: str
+    speaker: str
+    said_at: Instant
+    subject: str
+    subject_id: str
+    predicate: str
+    object: str
+    object_id: str | None = None
+    """The entity the object names; None when it is a plain value."""
+    polarity: Polarity = "+"
+    modality: Modality = "actual"
+    valid_from: PartialDate | None = None
+    valid_to: PartialDate | None = None
+    confidence: float = Field(default=1.0, ge=0, le=1)
+    extractor: str
+    run: str | None = None
+
+
+class Rejection(Stored):
+    """A proposed claim that was refused; `reason` is one of a small set of words, for counting."""
+
+    kind: ClassVar[str] = "rejection"
+    columns: ClassVar[tuple[str, ...]] = ("episode_id", "reason", "run")
+
+    episode_id: str
+    reason: str
+    proposed: str
+    run: str | None = None
+
+
+class Entity(Stored):
+    """Somebody or something that facts are about."""
+
+    kind: ClassVar[str] = "entity"
+    columns: ClassVar[tuple[str, ...]] = ("name", "merged_into")
+
+    name: str
+    type: str = "thing"
+    aliases: tuple[str, ...] = ()
+    merged_into: str | None = None
+
+
+class Fact(Stored):
+    """What is true of a subject, when, and how we know. One row per version; current rows have no `retired_at`."""
+
+    kind: ClassVar[str] = "fact"
+    columns: ClassVar[tuple[str, ...]] = ("subject_id", "predicate", "object_id", "status", "recorded_at", "retired_at")
+
+    version: int = 1
+    subject: str
+    subject_id: str
+    predicate: str
+    object: str
+    object_id: str | None = None
+    text: str
+    """The fact as a sentence."""
+    polarity: Polarity = "+"
+    modality: Modality = "actual"
+    valid_from: PartialDate | None = None
+    valid_to: PartialDate | None = None
+    recorded_at: Instant
+    retired_at: Instant | None = None
+    confidence: float = 1.0
+    status: FactStatus = "current"
+    because: str | None = None
+    """Why it is stale, superseded or disputed: the id of the fact that caused it, with a word."""
+    sources: tuple[Source, ...] = ()
+
+
+class Block(Stored):
+    """A labelled piece of working memory that is always in the window."""
+
+    kind: ClassVar[str] = "block"
+    columns: ClassVar[tuple[str, ...]] = ("label", "agent")
+
+    label: str
+    value: str = ""
+    description: str = ""
+    limit: int = 2000
+    """Most characters `value` may hold."""
+    read_only: bool = False
+    agent: str | None = None
+    updated_at: Instant
+
+
+class Summary(Stored):
+    """A text that stands for the records it names."""
+
+    kind: ClassVar[str] = "summary"
+    columns: ClassVar[tuple[str, ...]] = ("about",)
+
+    about: str
+    text: str
+    of: tuple[str, ...]
+    at: Instant
+
+
+class Run(Stored):
+    """One consolidation or distillation: what it did, or how far it came."""
+
+    kind: ClassVar[str] = "run"
+    columns: ClassVar[tuple[str, ...]] = ("job", "state", "started_at")
+
+    job: Literal["consolidate", "distill"]
+    state: Literal["running", "done", "refused", "failed"]
+    started_at: Instant
+    ended_at: Instant | None = None
+    report: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Adapter(Stored):
+    """One set of trained weights. The id is the hash of its content; the files lie in the store's folder."""
+
+    kind: ClassVar[str] = "adapter"
+    columns: ClassVar[tuple[str, ...]] = ("shard", "state", "run")
+
+    shard: str
+    state: Literal["candidate", "promoted", "previous", "refused", "off"]
+    base: str
+    """Hash of the base model's weights and chat template."""
+    facts: tuple[str, ...]
+    """Ids of the facts it was taught, each `<fact id>@<version>`."""
+    entities: tuple[str, ...] = ()
+    sha256: str
+    created_at: Instant
+    run: str | None = None
+    scorecard: Mapping[str, Any] = Field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+    """Why it was refused or switched off."""
+
+
+class Tombstone(Stored):
+    """That a record was forgotten: its kind and id, when, why; nothing of what it said."""
+
+    kind: ClassVar[str] = "tombstone"
+    columns: ClassVar[tuple[str, ...]] = ("of_kind", "of_id")
+
+    of_kind: str
+    of_id: str
+    at: Instant
+    reason: str = ""
+
+
+class AuditEntry(Record):
+    """One link of the audit chain: `digest` covers the entry and the digest before it. Holds ids, never content."""
+
+    position: int
+    at: Instant
+    actor: str
+    action: str
+    ids: tuple[str, ...]
+    detail: str = ""
+    previous: str
+    digest: str
+
+
+class Why(Record):
+    """Why a hit is where it is: each arm's normalised score and rank (1 = best), where the arm saw it."""
+
+    scores: Mapping[str, float] = Field(default_factory=dict)
+    ranks: Mapping[str, int] = Field(default_factory=dict)
+    note: str = ""
+
+
+class Hit(Record):
+    """One thing found."""
+
+    record: Episode | Fact
+    score: float
+    why: Why
+
+
+class Trace(Record):
+    """How a search went: milliseconds per step, candidates per arm, and what was dropped and why."""
+
+    query: str
+    milliseconds: Mapping[str, float] = Field(default_factory=dict)
+    candidates: Mapping[str, int] = Field(default_factory=dict)
+    dropped: Mapping[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class SearchResult(Record):
+    """Hits, best first, and the trace that explains them."""
+
+    hits: tuple[Hit, ...]
+    trace: Trace
+
+
+class Context(Record):
+    """What a model would be shown, and the tokens of each part."""
+
+    text: str
+    tokens: int
+    parts: Mapping[str, int] = Field(default_factory=dict)
+    hits: tuple[Hit, ...] = ()
+
+
+class Answer(Record):
+    """A reply, and everything it rests on."""
+
+    text: str
+    mode: Mode
+    """The mode that was used, never "auto"."""
+    sources: tuple[str, ...] = ()
+    """Ids of the facts and episodes shown to the model, or taught to the adapter that answered."""
+    adapter: str | None = None
+    confidence: float | None = None
+    """The least probability of any answer token, where the model tells."""
+    tokens: int = 0
+    """Prompt and answer tokens spent."""
+    note: str = ""
+
+
+class AddReport(Record):
+    """What `add` took in. Every id listed under `added` is durable."""
+
+    added: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    flagged: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class ConsolidationReport(Record):
+    """What a consolidation did."""
+
+    run: str
+    episodes: int = 0
+    claims: int = 0
+    rejected: Mapping[str, int] = Field(default_factory=dict)
+    """Refused proposals by reason."""
+    facts_added: tuple[str, ...] = ()
+    facts_changed: tuple[str, ...] = ()
+    facts_closed: tuple[str, ...] = ()
+    entities_added: int = 0
+    failed: Mapping[str, str] = Field(default_factory=dict)
+    """Episodes left pending, with the error."""
+    seconds: float = 0.0
+
+
+class DistillationReport(Record):
+    """What a distillation did."""
+
+    run: str
+    promoted: bool
+    reasons: tuple[str, ...] = ()
+    """Why it was refused; empty when promoted."""
+    adapters: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    refused: Mapping[str, str] = Field(default_factory=dict)
+    """Facts left out of the selection, with the reason."""
+    rows: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    scorecard: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class ForgetReport(Record):
+    """What went, by kind, and what was switched off because of it."""
+
+    forgotten: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    redacted: tuple[str, ...] = ()
+    """Episodes that stay, with the forgotten span cut out."""
+    adapters_off: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+class Explanation(Record):
+    """A record's lineage, both ways: what it rests on and what rests on it."""
+
+    record: Episode | Claim | Entity | Fact | Block | Summary | Run | Adapter
+    rests_on: tuple[Stored, ...] = ()
+    supports: tuple[Stored, ...] = ()
+    text: str = ""
+
+
+STORED: tuple[type[Stored], ...] = (
+    Episode, Claim, Rejection, Entity, Fact, Block, Summary, Run, Adapter, Tombstone,
+)  # fmt: skip
+"""Every kind of record a ledger holds."""

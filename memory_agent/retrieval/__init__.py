@@ -1,0 +1,1 @@
+"""Retrieval: arms, fusion, budget, and a trace that says why."""

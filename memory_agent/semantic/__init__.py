@@ -1,0 +1,1 @@
+"""Semantic memory: entities, bi-temporal facts, the rules that reconcile them, and the graph."""

@@ -1,0 +1,1 @@
+"""Pictures: the graph and the reports as self-contained HTML."""

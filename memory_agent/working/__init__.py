@@ -1,0 +1,1 @@
+"""Working memory: blocks, and the context that a model is shown."""
