@@ -1,0 +1,282 @@
+"""Memory: the face of everything below. It opens a store, binds it to one user, and hands calls on."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import date, datetime
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from memory_agent.config import Settings
+from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
+from memory_agent.records import (
+    AddReport, Answer, ConsolidationReport, Context, DistillationReport, Explanation, Fact, ForgetReport, Mode,
+    SearchResult, Stored, Turn,
+)  # fmt: skip
+from memory_agent.space import Space, SystemClock, open_backend, space_key
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.language_models import BaseChatModel
+
+    from memory_agent.distillation.recipe import Recipe
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Moment = datetime | date | str
+
+
+class Memory:
+    """One user's memory in one store. Use it as a context manager, or call `close`.
+
+    Safe to share between threads. Every id it gives out can be passed to `get`, `explain`,
+    `history` and `forget`.
+    """
+
+    def __init__(self, backend: Backend, space: Space) -> None:
+        self._backend = backend
+        self.space = space
+
+    @classmethod
+    def open(
+        cls,
+        store: str | PathLike[str] | None = None,
+        *,
+        user: str | None = None,
+        tenant: str | None = None,
+        agent: str | None = None,
+        embedder: Embeddings | None = None,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+    ) -> Memory:
+        """Open the store at a path or URL for one user, making it if it is not there.
+
+        What is left out is taken from `settings`, by default the environment's. `embedder` is any
+        langchain `Embeddings`; by default all-MiniLM-L6-v2, loaded when it is first needed.
+
+        Raises ScopeRequired without a user, UnknownStore, StoreBusy, StoreCorrupt or StoreTooNew.
+        """
+        from memory_agent.models.embedders import Embedder, load_embedder
+
+        settings = settings or Settings.load()
+        tenant, user = tenant or settings.tenant, user or settings.user
+        key = space_key(tenant, user)
+        backend = open_backend(fspath(store) if store is not None else settings.store)
+        named = type(embedder).__qualname__ if embedder is not None else ""
+        space = Space(
+            key=key,
+            tenant=tenant,
+            user=user,
+            agent=agent or settings.agent or None,
+            ledger=backend.ledger.space(key),
+            index=backend.index.space(key),
+            embedder=load_embedder(settings) if embedder is None else Embedder(embedder, named),
+            folder=backend.folder / "spaces" / key.replace("/", "@"),
+            settings=settings,
+            clock=clock or SystemClock(),
+        )
+        memory = cls(backend, space)
+        memory._catch_up()
+        return memory
+
+    def close(self) -> None:
+        """Let go of the store. Nothing is lost without it: every write was durable when it returned."""
+        self._backend.index.close()
+        self._backend.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _catch_up(self) -> None:
+        from memory_agent.retrieval.index import catch_up
+
+        catch_up(self.space)
+
+    def add(self, turns: Sequence[Turn | Mapping[str, Any]], *, session: str | None = None) -> AddReport:
+        """Take turns in. When it returns, they are on disk and can be found.
+
+        The same turn twice is taken once. Raises InvalidInput or DuplicateId before anything is written.
+        """
+        from memory_agent import episodic
+
+        report = episodic.take_in(self.space, turns, session)
+        self._catch_up()
+        return report
+
+    def consolidate(
+        self, *, extractor: Extractor | None = None, progress: Progress | None = None
+    ) -> ConsolidationReport:
+        """Read what was added since the last time into the graph; offline, unless `extractor` is given.
+
+        Raises StoreBusy when another consolidation of this user runs.
+        """
+        from memory_agent import consolidation
+
+        report = consolidation.consolidate(self.space, extractor, progress)
+        self._catch_up()
+        return report
+
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        kinds: Sequence[str] = ("episode", "fact"),
+        as_of: Moment | None = None,
+        known_at: Moment | None = None,
+        session: str | None = None,
+        speaker: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> SearchResult:
+        """The best episodes and facts for a query, best first, with the trace that says why."""
+        from memory_agent import retrieval
+
+        return retrieval.search(
+            self.space,
+            query,
+            limit=limit,
+            kinds=kinds,
+            as_of=as_of,
+            known_at=known_at,
+            session=session,
+            speaker=speaker,
+            since=since,
+            until=until,
+        )
+
+    def facts(
+        self,
+        about: str | None = None,
+        *,
+        as_of: Moment | None = None,
+        known_at: Moment | None = None,
+        predicate: str | None = None,
+    ) -> list[Fact]:
+        """The facts, of one entity (a name, an alias or an id) or of all.
+
+        `as_of` asks what was true then, `known_at` what was believed then.
+        """
+        from memory_agent import semantic
+
+        return semantic.facts(self.space, about, as_of=as_of, known_at=known_at, predicate=predicate)
+
+    def graph(self, *, as_of: Moment | None = None, known_at: Moment | None = None) -> nx.MultiDiGraph:
+        """The knowledge graph: entities and values as nodes, facts as edges keyed by their id."""
+        from memory_agent import semantic
+
+        return semantic.graph(self.space, as_of=as_of, known_at=known_at)
+
+    def get(self, id: str) -> Stored:
+        """The record of that id. Raises NotFound."""
+        from memory_agent.semantic import lineage
+
+        return lineage.get(self.space, id)
+
+    def explain(self, id: str) -> Explanation:
+        """What a record rests on and what rests on it. Raises NotFound."""
+        from memory_agent.semantic import lineage
+
+        return lineage.explain(self.space, id)
+
+    def history(self, id: str) -> list[Stored]:
+        """Every version of a record, oldest first. Raises NotFound."""
+        from memory_agent.semantic import lineage
+
+        return lineage.history(self.space, id)
+
+    def forget(self, id: str, *, reason: str, dry_run: bool = False) -> ForgetReport:
+        """Forget a turn, a fact, an entity, `session:<name>` or `user:<name>`, and all that had no other source.
+
+        Nothing of it stays in any file of the store. `dry_run` says what would go. Raises NotFound.
+        """
+        from memory_agent.consolidation import forgetting
+
+        report = forgetting.forget(self.space, id, reason=reason, dry_run=dry_run)
+        if not dry_run:
+            self._catch_up()
+            self._backend.ledger.compact()
+        return report
+
+    def context(self, question: str, *, budget: int = 2000) -> Context:
+        """What a model would be shown for this question, within `budget` tokens of the student's tokenizer."""
+        from memory_agent import answering
+
+        return answering.context(self.space, question, budget=budget)
+
+    def ask(self, question: str, *, mode: Mode = "auto", model: BaseChatModel | None = None) -> Answer:
+        """Answer from the weights, from what is retrieved, or from both; "auto" decides per question."""
+        from memory_agent import answering
+
+        return answering.ask(self.space, question, mode=mode, model=model)
+
+    def distill(
+        self,
+        *,
+        recipe: Recipe | None = None,
+        trainer: Trainer | None = None,
+        progress: Progress | None = None,
+        seed: int = 0,
+    ) -> DistillationReport:
+        """Put the stable facts into an adapter of the student model, and promote it if it passes the gate.
+
+        Raises NothingToDistill, TrainerFailed, or StoreBusy when another distillation runs.
+        """
+        from memory_agent import distillation
+
+        return distillation.distill(self.space, recipe=recipe, trainer=trainer, progress=progress, seed=seed)
+
+    def check(self) -> list[str]:
+        """Problems found in the stored data; empty when it is whole."""
+        return self._backend.ledger.check()
+
+
+def _bridge(
+    method: Callable[Concatenate[Memory, P], T],
+) -> Callable[Concatenate[AsyncMemory, P], Coroutine[Any, Any, T]]:
+    """The method of AsyncMemory that runs `method` in a thread, so that the event loop is never held."""
+
+    @functools.wraps(method)
+    async def call(self: AsyncMemory, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self.memory, *args, **kwargs)
+
+    return call
+
+
+class AsyncMemory:
+    """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+    @classmethod
+    async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:
+        """As `Memory.open`."""
+        return cls(await asyncio.to_thread(functools.partial(Memory.open, *args, **kwargs)))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    close = _bridge(Memory.close)
+    add = _bridge(Memory.add)
+    consolidate = _bridge(Memory.consolidate)
+    search = _bridge(Memory.search)
+    facts = _bridge(Memory.facts)
+    graph = _bridge(Memory.graph)
+    get = _bridge(Memory.get)
+    explain = _bridge(Memory.explain)
+    history = _bridge(Memory.history)
+    forget = _bridge(Memory.forget)
+    context = _bridge(Memory.context)
+    ask = _bridge(Memory.ask)
+    distill = _bridge(Memory.distill)
+    check = _bridge(Memory.check)
