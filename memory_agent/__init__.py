@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memory_agent.aio import AsyncMemory
 from memory_agent.config import Settings
 from memory_agent.errors import MemoryAgentError
-from memory_agent.memory import AsyncMemory, Memory
+from memory_agent.memory import Memory
 from memory_agent.records import (
-    Answer, Block, Claim, Context, Entity, Episode, Explanation, Fact, Hit, PartialDate, SearchResult, Source, Turn,
+    Answer,
+    Block,
+    Claim,
+    Context,
+    Entity,
+    Episode,
+    Explanation,
+    Fact,
+    Hit,
+    PartialDate,
+    SearchResult,
+    Source,
+    Turn,
 )  # fmt: skip
 
 if TYPE_CHECKING:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from memory_agent.config import Settings
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
 from memory_agent.records import (
-    AddReport, Answer, ConsolidationReport, Context, DistillationReport, Explanation, Fact, ForgetReport, Mode,
-    SearchResult, Stored, Turn,
+    AddReport,
+    Answer,
+    ConsolidationReport,
+    Context,
+    DistillationReport,
+    Explanation,
+    Fact,
+    ForgetReport,
+    Mode,
+    SearchResult,
+    Stored,
+    Turn,
 )  # fmt: skip
 from memory_agent.space import Space, SystemClock, open_backend, space_key
 
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
 
     from memory_agent.distillation.recipe import Recipe
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Moment = datetime | date | str
 
 
@@ -235,48 +241,3 @@ class Memory:
     def check(self) -> list[str]:
         """Problems found in the stored data; empty when it is whole."""
         return self._backend.ledger.check()
-
-
-def _bridge(
-    method: Callable[Concatenate[Memory, P], T],
-) -> Callable[Concatenate[AsyncMemory, P], Coroutine[Any, Any, T]]:
-    """The method of AsyncMemory that runs `method` in a thread, so that the event loop is never held."""
-
-    @functools.wraps(method)
-    async def call(self: AsyncMemory, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(method, self.memory, *args, **kwargs)
-
-    return call
-
-
-class AsyncMemory:
-    """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    @classmethod
-    async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:
-        """As `Memory.open`."""
-        return cls(await asyncio.to_thread(functools.partial(Memory.open, *args, **kwargs)))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
-
-    close = _bridge(Memory.close)
-    add = _bridge(Memory.add)
-    consolidate = _bridge(Memory.consolidate)
-    search = _bridge(Memory.search)
-    facts = _bridge(Memory.facts)
-    graph = _bridge(Memory.graph)
-    get = _bridge(Memory.get)
-    explain = _bridge(Memory.explain)
-    history = _bridge(Memory.history)
-    forget = _bridge(Memory.forget)
-    context = _bridge(Memory.context)
-    ask = _bridge(Memory.ask)
-    distill = _bridge(Memory.distill)
-    check = _bridge(Memory.check)
