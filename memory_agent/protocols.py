@@ -241,7 +241,7 @@ class Trainer(Protocol):
     """Trains an adapter from a prepared job folder."""
 
     def train(self, job: Path, out: Path, progress: Progress | None = None) -> Path:
-        """Read `job` (job.json, chat.jsonl, text.jsonl, replay.jsonl, lineage.jsonl), write a PEFT adapter folder under `out`.
+        """Read `job` (job.json and its .jsonl files) and write a PEFT adapter folder under `out`; give that folder.
 
         Raises TrainerFailed. Called again on the same folders after a kill, it resumes or starts anew.
         """
