@@ -29,11 +29,13 @@ def strip_fenced(text: str) -> tuple[str, bool]:
     A block that is never closed (a cut-off echo) ends with the text when its tag carries an id; any
     other stray tag is left as the writer's own words.
     """
+    tags = list(_ANY_TAG.finditer(text))
+    last_close = max((tag.start() for tag in tags if tag[1]), default=-1)
     kept: list[str] = []
     start, depth, found = 0, 0, False
-    for tag in _ANY_TAG.finditer(text):
+    for tag in tags:
         closing, attributes = bool(tag[1]), tag[2]
-        if not closing and depth == 0 and not _closes(text, tag.end()) and "id=" not in attributes:
+        if not closing and depth == 0 and tag.start() > last_close and "id=" not in attributes:
             continue
         if not closing:
             if depth == 0:
@@ -47,7 +49,3 @@ def strip_fenced(text: str) -> tuple[str, bool]:
     if not found:
         return text, False
     return re.sub(r"\n{3,}", "\n\n", "".join(kept)).strip(), True
-
-
-def _closes(text: str, position: int) -> bool:
-    return any(tag[1] for tag in _ANY_TAG.finditer(text, position))

@@ -42,13 +42,18 @@ class Query:
     """Which records of one kind to select.
 
     `where` maps a column to a value, to None (is null), or to a list (any of); `since`/`until`
-    bound the `at` column (`since` inclusive, `until` exclusive), for kinds that have it. Rows
+    bound the `at` column (`since` inclusive, `until` exclusive), for kinds that have it. `after`
+    keeps rows written after that position; `text_after` (exclusive) and `text_until` (inclusive), of
+    episodes and facts, those whose searched text last came, changed or went between the two (a row
+    put again with the same text keeps its place). Rows
     come in ledger order (position, then the order they were put in), reversed by `newest_first`.
     """
 
     where: Mapping[str, object] = field(default_factory=dict)
     ids: Sequence[str] | None = None
     after: int | None = None
+    text_after: int | None = None
+    text_until: int | None = None
     since: datetime | None = None
     until: datetime | None = None
     newest_first: bool = False
@@ -173,6 +178,12 @@ class SpaceIndex(Protocol):
 
     def ids(self, kind: str) -> set[str]: ...
 
+    def count(self, kind: str) -> int: ...
+
+    def vectors(self, kind: str, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The stored vectors, each (dimension,), of those ids that have one."""
+        ...
+
     def clear(self) -> None:
         """Drop everything of this space, the state included."""
         ...
@@ -182,6 +193,10 @@ class VectorIndex(Protocol):
     """Where vectors live."""
 
     def space(self, key: str) -> SpaceIndex: ...
+
+    def compact(self) -> None:
+        """Give space back and leave no byte of deleted vectors in any file."""
+        ...
 
     def close(self) -> None: ...
 

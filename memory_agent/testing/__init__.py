@@ -1,1 +1,6 @@
 """Public test doubles and the store conformance suite."""
+
+from memory_agent.testing.clock import FrozenClock
+from memory_agent.testing.models import HashEmbedder, ScriptedChatModel
+
+__all__ = ["FrozenClock", "HashEmbedder", "ScriptedChatModel"]

@@ -1,0 +1,395 @@
+"""The default vector index: one Chroma folder beside the ledger, a collection per space and kind.
+
+Chroma keeps ids and vectors, never a text. It is derived: what is damaged or gone is dropped, and
+`state()` is None until somebody fills it again from the ledger.
+
+Two processes that write one Chroma folder ruin it, and a kill in the middle of its writing may
+leave a torn graph file. Hence every write, and the first look into a collection, is done alone:
+
+    locks/chroma.lock      held by the system while writing; one process at a time
+    locks/chroma.writing   names the collection being written; found by the next, its writer was
+                           killed, and if a graph file was touched since, that collection is dropped
+    chroma/generation      changes with every write; who sees another one reopens its client
+
+The state of a collection is kept in its own metadata, in the same database as its log of vectors,
+and written after them: after a kill it may lag behind them but never claims what is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
+from memory_agent.protocols import IndexState, Vectors
+
+KINDS = ("episode", "fact")
+_WAIT = 60.0
+_TICK = 20_000_000
+"""Nanoseconds by which file times of one machine may disagree."""
+_WARM = 100
+"""Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class ChromaIndex:
+    """Vectors of every space in `folder`/chroma. Opened when first needed; safe between threads and processes."""
+
+    def __init__(self, folder: Path, *, sync_threshold: int = 1000) -> None:
+        """`sync_threshold`: vectors after which Chroma moves its log into the graph files."""
+        self.folder = folder / "chroma"
+        self.sync_threshold = sync_threshold
+        self._lock_path = folder / "locks" / "chroma.lock"
+        self._mark = folder / "locks" / "chroma.writing"
+        self._guard = threading.RLock()
+        self._client: Any = None
+        self._seen = ""
+        self._warm: set[str] = set()
+
+    def space(self, key: str) -> ChromaSpace:
+        return ChromaSpace(self, hashlib.sha256(key.encode()).hexdigest()[:32])
+
+    def close(self) -> None:
+        """Let go of the files. The index opens again when it is used again."""
+        with self._guard:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+            self._warm.clear()
+
+    def compact(self) -> None:
+        """Write anew each collection from which something was deleted, and shrink the database."""
+        with self._guard:
+            names = [path.name for path in self._stale().glob("*")] if self._stale().is_dir() else []
+            if not names:
+                return
+            with self._writing(",".join(names)):
+                for name in names:
+                    self._rewrite(name)
+                    (self._stale() / name).unlink()
+                self.close()
+                with closing(sqlite3.connect(self.folder / "chroma.sqlite3")) as db:
+                    db.execute("PRAGMA secure_delete = ON")
+                    db.execute("VACUUM")
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _stale(self) -> Path:
+        """A folder with a file for each collection that holds deleted vectors."""
+        return self.folder / "stale"
+
+    def _rewrite(self, name: str) -> None:
+        """Replace a collection by one that holds only its living vectors; its state is recorded last."""
+        old = self.collection(name)
+        if old is None:
+            return
+        metadata = dict(old.metadata)
+        held = old.get(include=["embeddings"])
+        self._client.delete_collection(name)
+        new = self.create(name, {**metadata, "position": 0})
+        self.upsert(new, held["ids"], np.asarray(held["embeddings"], dtype=np.float32))
+        new.modify(metadata=metadata)
+
+    def read(self, name: str, look: Callable[[Any], T], missing: T) -> T:
+        """`look(collection)`, or `missing` when there is none; a collection that cannot be read is dropped."""
+        with self._guard:
+            if self._client is not None and name in self._warm and self._generation() == self._seen:
+                found = self.collection(name)
+                return missing if found is None else self._guarded(name, lambda: look(found), missing)
+            if not self.folder.is_dir():
+                return missing
+            with self._writing(name, changes=False):
+                found = self.collection(name)
+                if found is None:
+                    return missing
+                if len(self._warm) >= _WARM:
+                    self._warm.clear()
+                self._warm.add(name)
+                return self._guarded(name, lambda: look(found), missing)
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[ChromaIndex]:
+        """This index while no other process writes to it."""
+        with self._guard, self._writing(name):
+            yield self
+
+    def collection(self, name: str) -> Any:
+        """The collection, or None. Only within `read` and `write`."""
+        from chromadb.errors import NotFoundError
+
+        try:
+            return self._client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            return None
+
+    def create(self, name: str, metadata: dict[str, object]) -> Any:
+        """A new, empty collection. Only within `write`."""
+        return self._client.create_collection(
+            name,
+            embedding_function=None,
+            metadata=metadata,
+            configuration={
+                "hnsw": {
+                    "space": "cosine",
+                    "ef_search": 200,
+                    "batch_size": min(100, self.sync_threshold),
+                    "sync_threshold": self.sync_threshold,
+                }
+            },
+        )
+
+    def upsert(self, collection: Any, ids: Sequence[str], vectors: Vectors) -> None:
+        """Put vectors in, at most as many at a time as Chroma takes. Only within `write`."""
+        most = int(self._client.get_max_batch_size())
+        for start in range(0, len(ids), most):
+            collection.upsert(ids=list(ids[start : start + most]), embeddings=vectors[start : start + most])
+
+    def drop(self, name: str) -> None:
+        """Remove a collection. Only within `write`."""
+        if self.collection(name) is not None:
+            self._client.delete_collection(name)
+            self.mark_stale(name)
+        self._warm.discard(name)
+
+    def mark_stale(self, name: str) -> None:
+        """Note that deleted vectors may still lie in the files of a collection."""
+        self._stale().mkdir(exist_ok=True)
+        (self._stale() / name).touch()
+
+    def _guarded(self, name: str, work: Callable[[], T], missing: T) -> T:
+        """`work()`, or `missing` after dropping the collection that made Chroma fail."""
+        try:
+            return work()
+        except BaseException as error:
+            if not _chroma_failed(error):
+                raise
+            _log.warning("vector collection %s cannot be read (%s); it is dropped, to be filled anew", name, error)
+            with self._writing(name):
+                self._remove(name)
+            return missing
+
+    def _remove(self, name: str) -> None:
+        """Drop a collection, or the whole folder when even that fails."""
+        try:
+            self.drop(name)
+        except BaseException as error:
+            if not _chroma_failed(error):
+                raise
+            self._start_over(error)
+
+    @contextmanager
+    def _writing(self, name: str, *, changes: bool = True) -> Iterator[None]:
+        """Alone with the folder, the client fresh; leaves the mark behind only if this process is killed."""
+        if self._mark_held:
+            yield
+            return
+        lock = self._acquire()
+        try:
+            self._refresh()
+            before = "" if changes else self._graph_stamp()
+            self._mark.write_text(name, "utf-8")
+            self._mark_held = True
+            if changes:
+                self._renew()
+            try:
+                yield
+            finally:
+                if changes or self._graph_stamp() != before:
+                    self._renew()
+                self._mark_held = False
+                self._mark.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+    _mark_held = False
+
+    def _acquire(self) -> FileLock:
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._lock_path)
+        try:
+            lock.acquire(timeout=_WAIT)
+        except Timeout as error:
+            raise StoreBusy(
+                f"another process has been writing vectors to {self.folder} for over {_WAIT:g} s; try again"
+            ) from error
+        return lock
+
+    def _refresh(self) -> None:
+        """A client that sees the files as they are. Only under the lock."""
+        suspects = self._suspects()
+        generation = self._generation()
+        if self._client is None or generation != self._seen or suspects:
+            self.close()
+            self._open()
+            self._seen = generation
+        for name in suspects:
+            _log.warning("vector collection %s may be torn by a kill; it is dropped, to be filled anew", name)
+            self._remove(name)
+        self._mark.unlink(missing_ok=True)
+
+    def _suspects(self) -> list[str]:
+        """The collections whose writer was killed while a graph file was being written."""
+        try:
+            names = self._mark.read_text("utf-8").split(",")
+            began = self._mark.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        return [name for name in names if name] if self._newest_graph() >= began - _TICK else []
+
+    def _newest_graph(self) -> int:
+        """When a graph file was last written, in nanoseconds."""
+        times = [path.stat().st_mtime_ns for path in self.folder.glob("*/*") if path.suffix in (".bin", ".pickle")]
+        return max(times, default=0)
+
+    def _graph_stamp(self) -> str:
+        return str(self._newest_graph())
+
+    def _generation(self) -> str:
+        try:
+            return (self.folder / "generation").read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def _renew(self) -> None:
+        self._seen = secrets.token_hex(8)
+        (self.folder / "generation").write_text(self._seen, "utf-8")
+
+    def _open(self) -> None:
+        try:
+            self._client = _client(self.folder)
+        except BaseException as error:
+            if not _chroma_failed(error):
+                raise
+            self._start_over(error)
+
+    def _start_over(self, error: BaseException) -> None:
+        """Throw the folder away, as it can be filled again from the ledger, and begin an empty one."""
+        _log.warning("%s cannot be read (%s); it is removed, to be filled anew", self.folder, error)
+        self.close()
+        shutil.rmtree(self.folder)
+        self._client = _client(self.folder)
+
+
+class ChromaSpace:
+    """The vectors of one space: a collection for each kind."""
+
+    def __init__(self, index: ChromaIndex, name: str) -> None:
+        self._index = index
+        self._name = name
+
+    def _collection(self, kind: str) -> str:
+        if kind not in KINDS:
+            raise StoreError(f"vectors are kept of {', '.join(KINDS)}, not of {kind!r}")
+        return f"{self._name}-{kind}"
+
+    def state(self) -> IndexState | None:
+        """What both kinds are true to: the lower position. None until both were applied to."""
+        states = [self._index.read(self._collection(kind), _state, None) for kind in KINDS]
+        present = [state for state in states if state is not None]
+        return min(present, key=lambda state: state.position) if len(present) == len(KINDS) else None
+
+    def apply(
+        self, kind: str, upserts: Sequence[str], vectors: Vectors, deletes: Sequence[str], *, state: IndexState
+    ) -> None:
+        """Upsert `vectors` (len(upserts), dimension) and delete ids, then record `state`.
+
+        Raises EmbedderChanged when `state` names another model or dimension than the stored one.
+        """
+        name = self._collection(kind)
+        told = {"model": state.model, "dimension": state.dimension, "metric": state.metric}
+        with self._index.write(name) as index:
+            collection = index.collection(name)
+            if collection is None:
+                collection = index.create(name, {**told, "position": 0})
+            held = _state(collection)
+            if (held.model, held.dimension) != (state.model, state.dimension):
+                raise embedder_changed(held, state)
+            if deletes:
+                index.mark_stale(name)
+                collection.delete(ids=list(deletes))
+            if len(upserts):
+                index.upsert(collection, upserts, np.asarray(vectors, dtype=np.float32))
+            collection.modify(metadata={**told, "position": state.position})
+
+    def query(self, kind: str, vector: Vectors, limit: int) -> list[tuple[str, float]]:
+        """The nearest ids with their cosine similarity, best first."""
+
+        def nearest(collection: Any) -> list[tuple[str, float]]:
+            wanted = min(limit, collection.count())
+            if wanted <= 0:
+                return []
+            question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
+            found = collection.query(query_embeddings=question, n_results=wanted, include=["distances"])
+            pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+            return [(str(id), 1.0 - float(distance)) for id, distance in pairs]
+
+        return self._index.read(self._collection(kind), nearest, [])
+
+    def ids(self, kind: str) -> set[str]:
+        return self._index.read(self._collection(kind), lambda c: set(c.get(include=[])["ids"]), set())
+
+    def count(self, kind: str) -> int:
+        return self._index.read(self._collection(kind), lambda c: int(c.count()), 0)
+
+    def vectors(self, kind: str, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The stored vectors, each (dimension,), of those ids that have one."""
+        if not len(ids):
+            return {}
+
+        def held(collection: Any) -> dict[str, Vectors]:
+            found = collection.get(ids=list(ids), include=["embeddings"])
+            return {
+                id: np.asarray(vector, dtype=np.float32)
+                for id, vector in zip(found["ids"], found["embeddings"], strict=True)
+            }
+
+        return self._index.read(self._collection(kind), held, {})
+
+    def clear(self) -> None:
+        """Drop everything of this space, the state included."""
+        for kind in KINDS:
+            with self._index.write(self._collection(kind)) as index:
+                index.drop(self._collection(kind))
+
+
+def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:
+    """The refusal to mix vectors of two embedders, with the way out."""
+    return EmbedderChanged(
+        f"the vector index was built with {held.model} ({held.dimension} dimensions), not with {given.model} "
+        f"({given.dimension}): go back to that embedder, or re-embed everything with `memory-agent rebuild`"
+    )
+
+
+def _state(collection: Any) -> IndexState:
+    told = collection.metadata
+    return IndexState(str(told["model"]), int(told["dimension"]), int(told["position"]), str(told["metric"]))
+
+
+def _client(folder: Path) -> Any:
+    """A Chroma client over `folder`, its telemetry off."""
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    import chromadb
+    from chromadb.config import Settings
+
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+
+
+def _chroma_failed(error: BaseException) -> bool:
+    """Whether `error` is Chroma's own: one of its errors, or a panic of its native part (no Exception at all)."""
+    from chromadb.errors import ChromaError
+
+    return isinstance(error, (ChromaError, sqlite3.Error)) or type(error).__name__ == "PanicException"

@@ -1,0 +1,155 @@
+"""How records lie in SQL: keys, column values, conditions, and the checks over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from memory_agent.errors import InvalidInput
+from memory_agent.protocols import Query
+from memory_agent.records import AuditEntry, Fact, Stored
+
+KEYS: dict[str, tuple[str, ...]] = {Fact.kind: ("id", "version")}
+"""Key columns of the kinds that are not keyed by id alone."""
+SHIFT = 24
+"""`seq` is the ledger position shifted by so many bits, plus the place within the transaction."""
+
+
+def key_of(record: Stored) -> tuple[object, ...]:
+    """The key of `record` within its space and kind."""
+    return (record.id, record.version) if isinstance(record, Fact) else (record.id,)
+
+
+def encode(value: object) -> object:
+    """`value` as a column holds it: instants as text of one width, so that their order is that of time."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidInput(f"{value} needs its zone, e.g. {value.isoformat()}+00:00")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if value is None or isinstance(value, (int, float)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    raise InvalidInput(f"cannot select by a {type(value).__name__}: {value!r}")
+
+
+def where(kind: type[Stored], query: Query) -> tuple[str, list[object]]:
+    """The conditions of `query` as SQL that follows `space = ?`, and its parameters. Raises InvalidInput."""
+    conditions: list[str] = []
+    values: list[object] = []
+    check_query(kind, query)
+    for column, wanted in query.where.items():
+        if wanted is None:
+            conditions.append(f"{column} IS NULL")
+        elif isinstance(wanted, (list, tuple, set, frozenset)):
+            either = f"{column} IN (SELECT value FROM json_each(?))"
+            conditions.append(f"({either} OR {column} IS NULL)" if None in wanted else either)
+            values.append(json.dumps([encode(each) for each in wanted if each is not None]))
+        else:
+            conditions.append(f"{column} = ?")
+            values.append(encode(wanted))
+    if query.ids is not None:
+        conditions.append("id IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps([str(each) for each in query.ids]))
+    for condition, bound in (
+        ("seq >= ?", None if query.after is None else (query.after + 1) << SHIFT),
+        ("texted > ?", query.text_after),
+        ("texted <= ?", query.text_until),
+        ("at >= ?", query.since),
+        ("at < ?", query.until),
+    ):
+        if bound is not None:
+            conditions.append(condition)
+            values.append(encode(bound))
+    return "".join(f" AND {condition}" for condition in conditions), values
+
+
+def check_query(kind: type[Stored], query: Query) -> None:
+    """Raise InvalidInput when `kind` cannot be selected by what `query` names."""
+    allowed = (*kind.columns, *KEYS.get(kind.kind, ("id",)))
+    for column in query.where:
+        if column not in allowed:
+            raise InvalidInput(f"{kind.kind}s cannot be selected by {column!r}, only by {', '.join(allowed)}")
+    if (query.since is not None or query.until is not None) and "at" not in kind.columns:
+        raise InvalidInput(f"{kind.kind}s have no column 'at' for since and until")
+    if (query.text_after is not None or query.text_until is not None) and kind.kind not in ("episode", "fact"):
+        raise InvalidInput(f"{kind.kind}s have no searched text for text_after and text_until")
+
+
+def words_table(db: sqlite3.Connection, space: int, kind: type[Stored]) -> str | None:
+    """The name of the word index of `kind` in a space, or None when nothing was ever indexed there."""
+    name = f"words_{space}_{kind.kind}"
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone()
+    return name if found else None
+
+
+def audit_digest(entry: AuditEntry) -> str:
+    """SHA-256 over the entry (its digest apart) and the digest before it, as sorted JSON."""
+    told = {
+        "position": entry.position,
+        "at": entry.at.isoformat(),
+        "actor": entry.actor,
+        "action": entry.action,
+        "ids": list(entry.ids),
+        "detail": entry.detail,
+        "previous": entry.previous,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def broken_links(entries: list[AuditEntry], head: str) -> list[str]:
+    """What is wrong with an audit chain whose last digest ought to be `head`."""
+    problems = []
+    previous = ""
+    for n, entry in enumerate(entries, 1):
+        if entry.previous != previous or entry.digest != audit_digest(entry):
+            problems.append(
+                f"audit entry {n} ({entry.action} at {entry.at.isoformat()}) was altered or does not follow"
+            )
+        previous = entry.digest
+    if previous != head:
+        problems.append(f"the audit chain ends after {len(entries)} entries, but not with the digest it should")
+    return problems
+
+
+def read_chain(db: sqlite3.Connection, space: int) -> list[AuditEntry]:
+    """Every audit entry of a space, oldest first."""
+    rows = db.execute(
+        "SELECT position, at, actor, action, ids, detail, previous, digest FROM audit WHERE space = ? ORDER BY n",
+        (space,),
+    )
+    names = ("position", "at", "actor", "action", "ids", "detail", "previous", "digest")
+    entries = []
+    for row in rows:
+        told: dict[str, Any] = dict(zip(names, row, strict=True))
+        entries.append(
+            AuditEntry(**{**told, "ids": tuple(json.loads(told["ids"])), "at": datetime.fromisoformat(told["at"])})
+        )
+    return entries
+
+
+def check_chain(db: sqlite3.Connection, space: int, key: str) -> list[str]:
+    """What is wrong with a space's audit chain."""
+    count, head = db.execute("SELECT audited, head FROM space WHERE id = ?", (space,)).fetchone()
+    entries = read_chain(db, space)
+    problems = broken_links(entries, head)
+    if len(entries) != count:
+        problems.append(f"the audit chain holds {len(entries)} entries of {count}")
+    return [f"space {key}: {problem}" for problem in problems]
+
+
+def check_words(db: sqlite3.Connection, space: int, key: str, kind: type[Stored]) -> list[str]:
+    """Whether a word index holds the rows that it should, and only those."""
+    current = " AND retired_at IS NULL" if kind is Fact else ""
+    due = {row for (row,) in db.execute(f"SELECT row FROM {kind.kind} WHERE space = ?{current}", (space,))}
+    table = words_table(db, space, kind)
+    held = {row for (row,) in db.execute(f"SELECT rowid FROM {table}")} if table else set()
+    problems = []
+    if due - held:
+        problems.append(f"space {key}: {len(due - held)} {kind.kind}s are missing from the word index")
+    if held - due:
+        problems.append(f"space {key}: the word index holds {len(held - due)} {kind.kind}s that are gone")
+    return problems
