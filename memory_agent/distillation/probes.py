@@ -1,0 +1,258 @@
+"""Questions that show what an adapter knows, in forms the trainer never sees.
+
+Kinds, and when an answer to one counts as a hit:
+
+    paraphrase        it names the value (good)
+    inverse           it names the subject (good)
+    taught_unknown    "I don't know" to either of these (bad)
+    stale             it names the superseded value and not the current one (bad)
+    stranger          it gives a value of the graph to somebody unknown (bad)
+    stranger_unknown  "I don't know" to that (good)
+    absent_attribute  it gives somebody else's value to a known subject who has none (bad)
+    absent_unknown    "I don't know" to that (good)
+    general           asked through the router, it equals the base's own answer byte for byte (good)
+    near_general      with the adapter forced on, it brings up a person or value the question and the base did not (bad)
+    forced_general    with the adapter forced on, it turned into a value of the graph or into "I don't know" (bad)
+    canary            it gives away a value that was refused as secret (bad)
+
+Building is pure and seeded; asking is in `asking`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+
+from memory_agent.records import Fact, Record
+from memory_agent.semantic.folding import fold
+from memory_agent.semantic.ontology import with_article
+
+
+class Forms(Record):
+    """How one predicate is probed. {s}: subject, {o}: object, {a}: object with its article, {p}: predicate in words."""
+
+    forward: tuple[str, ...] = ()
+    inverse: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+
+
+class ProbeData(Record):
+    """The probe file: forms by predicate, invented strangers, general questions, prose for perplexity."""
+
+    about: str = ""
+    predicates: Mapping[str, Forms]
+    fallback: Forms
+    strangers: tuple[str, ...]
+    general: tuple[str, ...]
+    prose: tuple[str, ...]
+
+    def forms(self, predicate: str) -> Forms:
+        """The forms of a predicate; the fallback's for one that has none."""
+        return self.predicates.get(predicate, self.fallback)
+
+
+@lru_cache(maxsize=1)
+def load_data() -> ProbeData:
+    """The built-in probe file."""
+    text = resources.files("memory_agent.distillation").joinpath("probes.json").read_text("utf-8")
+    return ProbeData.model_validate(json.loads(text))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Most probes of each kind; None asks them all."""
+
+    paraphrase: int | None = 40
+    inverse: int | None = 24
+    stale: int | None = 8
+    stranger: int | None = 10
+    absent_attribute: int | None = 10
+    general: int | None = 6
+    near_general: int | None = 6
+    canary: int | None = 8
+
+
+EVERYTHING = Sample(*[None] * 8)
+"""Every probe there is."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question; `answers` are right, `wrong` must not be named."""
+
+    kind: str
+    question: str
+    answers: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    facts: tuple[str, ...] = field(default=())
+    """Ids of the facts asked for."""
+
+
+def build(
+    facts: Sequence[Fact],
+    *,
+    superseded: Sequence[Fact] = (),
+    secrets: Sequence[Fact] = (),
+    known: Iterable[str] = (),
+    sample: Sample = Sample(),
+    seed: int = 0,
+) -> list[Probe]:
+    """The probes of a shard that was taught `facts`.
+
+    `superseded` are former values of its subjects, `secrets` facts refused as secret, `known` other
+    names that are no strangers. The same arguments give the same probes.
+    """
+    data = load_data()
+    rng = random.Random(f"probes {seed}")
+    values = tuple(sorted({fact.object for fact in facts}))
+    kinds = {
+        "paraphrase": _forward(facts, data),
+        "inverse": _inverse(facts, data),
+        "stale": _stale(facts, superseded, data),
+        "stranger": _strangers(facts, {fold(name) for name in known}, values, data),
+        "absent_attribute": _absent(facts, data),
+        "general": [Probe("general", question) for question in data.general],
+        "near_general": _near(facts, data),
+        "canary": _canaries(secrets, data),
+    }
+    probes: list[Probe] = []
+    for kind, found in kinds.items():
+        most: int | None = getattr(sample, kind)
+        probes += _spread(found, most, rng)
+    return probes
+
+
+def _spread(found: list[Probe], most: int | None, rng: random.Random) -> list[Probe]:
+    """At most `most` of them: one of each fact before a second of any, which one by chance."""
+    if most is None or len(found) <= most:
+        return found
+    shuffled = rng.sample(found, len(found))
+    seen: dict[tuple[str, ...], int] = {}
+    ranked = []
+    for place, probe in enumerate(shuffled):
+        turn = seen[probe.facts] = seen.get(probe.facts, -1) + 1
+        ranked.append((turn if probe.facts else 0, place, probe))
+    return [probe for _, _, probe in sorted(ranked, key=lambda item: item[:2])[:most]]
+
+
+def _fill(form: str, fact: Fact, subject: str | None = None) -> str:
+    return form.format(
+        s=subject or fact.subject, o=fact.object, a=with_article(fact.object), p=fact.predicate.replace("_", " ")
+    )
+
+
+def _groups(facts: Iterable[Fact]) -> dict[tuple[str, str], list[Fact]]:
+    """The facts by (subject, predicate), in order: any of a group's objects answers its forward question."""
+    groups: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        groups.setdefault((fact.subject, fact.predicate), []).append(fact)
+    return groups
+
+
+def _forward(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    return [
+        Probe(
+            "paraphrase",
+            _fill(form, group[0]),
+            answers=tuple(fact.object for fact in group),
+            facts=tuple(fact.id for fact in group),
+        )
+        for group in _groups(facts).values()
+        for form in data.forms(group[0].predicate).forward
+    ]
+
+
+def _inverse(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    """Any subject that has the value is right."""
+    holders: dict[tuple[str, str], list[Fact]] = {}
+    for fact in facts:
+        holders.setdefault((fact.predicate, fold(fact.object)), []).append(fact)
+    return [
+        Probe(
+            "inverse",
+            _fill(form, group[0]),
+            answers=tuple(name for fact in group for name in _calls(fact.subject)),
+            facts=tuple(fact.id for fact in group),
+        )
+        for group in holders.values()
+        for form in data.forms(group[0].predicate).inverse
+    ]
+
+
+def _calls(name: str) -> tuple[str, ...]:
+    """The full name, and the first name if there is more."""
+    first = name.split()[0]
+    return (name,) if first == name else (name, first)
+
+
+def _stale(facts: Sequence[Fact], superseded: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    current = _groups(facts)
+    probes = []
+    for old in superseded:
+        group = current.get((old.subject, old.predicate))
+        if not group or any(fold(fact.object) == fold(old.object) for fact in group):
+            continue
+        answers = tuple(fact.object for fact in group)
+        for form in data.forms(old.predicate).forward:
+            probes.append(Probe("stale", _fill(form, old), answers, wrong=(old.object,), facts=(old.id,)))
+    return probes
+
+
+def _one_of_each(facts: Iterable[Fact]) -> list[Fact]:
+    """The first fact of each predicate."""
+    firsts: dict[str, Fact] = {}
+    for fact in facts:
+        firsts.setdefault(fact.predicate, fact)
+    return list(firsts.values())
+
+
+def _strangers(facts: Sequence[Fact], known: set[str], values: tuple[str, ...], data: ProbeData) -> list[Probe]:
+    known = known | {fold(fact.subject) for fact in facts}
+    unknown = [name for name in data.strangers if fold(name) not in known]
+    return [
+        Probe("stranger", _fill(form, fact, name), wrong=values)
+        for name in unknown
+        for fact in _one_of_each(facts)
+        for form in data.forms(fact.predicate).forward[:1]
+    ]
+
+
+def _absent(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    """Each subject asked for what others have and it has not."""
+    held = _groups(facts)
+    subjects = sorted({fact.subject for fact in facts})
+    return [
+        Probe(
+            "absent_attribute",
+            _fill(form, fact, subject),
+            wrong=tuple(sorted({other.object for other in facts if other.predicate == fact.predicate})),
+        )
+        for subject in subjects
+        for fact in _one_of_each(facts)
+        if (subject, fact.predicate) not in held
+        for form in data.forms(fact.predicate).forward[:1]
+    ]
+
+
+def _near(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    """General questions about taught values; whatever else the graph holds must stay out of the answer."""
+    named = sorted({fact.object for fact in facts} | {fact.subject for fact in facts})
+    probes = []
+    for fact in facts:
+        for form in data.forms(fact.predicate).near:
+            question = _fill(form, fact)
+            wrong = tuple(name for name in named if fold(name) not in fold(question))
+            probes.append(Probe("near_general", question, wrong=wrong, facts=(fact.id,)))
+    return probes
+
+
+def _canaries(secrets: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    return [
+        Probe("canary", _fill(form, fact), wrong=(fact.object,), facts=(fact.id,))
+        for fact in secrets
+        for form in data.forms(fact.predicate).forward[:1]
+    ]

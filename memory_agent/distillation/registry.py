@@ -1,0 +1,238 @@
+"""Trained adapters on disk and in the ledger: kept by the hash of their content, promoted in a transaction.
+
+    <space folder>/adapters/<sha256>/    adapter_model.safetensors, adapter_config.json, manifest.json, scorecard.json
+
+A folder is complete before its name appears, and the ledger's `Adapter` row alone decides whether it
+answers: a folder without a row is swept away. Nothing that would be unpickled is ever taken in.
+
+States: a `promoted` adapter answers; `previous` may be rolled back to; `off` must not answer (a fact in
+it fell); `refused` did not pass the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from memory_agent.distillation.sharding import content
+from memory_agent.errors import DistillationError, NotFound, StoreBusy, TrainerFailed
+from memory_agent.protocols import Query, Reader, Transaction
+from memory_agent.records import Adapter, Fact
+from memory_agent.space import Space
+
+LOCK = "distill"
+"""The job lock that whoever changes adapters holds."""
+
+WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
+"""What an adapter's hash covers."""
+_TAKEN = (".safetensors", ".json", ".md", ".txt")
+
+
+def adapters_folder(space: Space) -> Path:
+    """Where this space's adapters lie."""
+    return space.folder / "adapters"
+
+
+def jobs_folder(space: Space) -> Path:
+    """Where training jobs are prepared; they hold rows made from facts, so nothing stays here after a run."""
+    return space.folder / "jobs"
+
+
+def hash_adapter(folder: Path) -> str:
+    """SHA-256 over the weights and the configuration, names and lengths included.
+
+    Raises TrainerFailed when a file is missing, or the configuration is no JSON.
+    """
+    whole = hashlib.sha256()
+    for name in WEIGHTS:
+        file = folder / name
+        if not file.is_file():
+            raise TrainerFailed(f"{folder} holds no {name}: a trainer must write a PEFT adapter folder")
+        data = file.read_bytes()
+        whole.update(f"{name}\0{len(data)}\0".encode())
+        whole.update(data)
+    try:
+        json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise TrainerFailed(f"{folder}/adapter_config.json is no JSON: {error}") from error
+    return whole.hexdigest()
+
+
+def keep(space: Space, built: Path, manifest: Mapping[str, Any]) -> tuple[str, Path]:
+    """Copy a trained adapter into the registry; its hash and its folder.
+
+    Durable and complete when it returns; until a row names it, it is only a folder. Raises
+    TrainerFailed when it is no adapter, or holds files that are neither safetensors nor text.
+    """
+    strange = sorted(str(f.relative_to(built)) for f in built.rglob("*") if f.is_file() and f.suffix not in _TAKEN)
+    if strange:
+        raise TrainerFailed(f"the trainer left files that are not taken in: {', '.join(strange)}")
+    sha = hash_adapter(built)
+    home = adapters_folder(space)
+    target = home / sha
+    fresh = home / f".new-{sha}"
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    fresh.mkdir(parents=True)
+    for name in WEIGHTS:
+        shutil.copyfile(built / name, fresh / name)
+    (fresh / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True, default=str), "utf-8")
+    for file in fresh.iterdir():
+        _sync(file)
+    _sync(fresh)
+    if target.exists():
+        shutil.rmtree(target)
+    os.replace(fresh, target)
+    _sync(home)
+    return sha, target
+
+
+def folder_of(space: Space, adapter: Adapter) -> Path:
+    """The folder of an adapter. Raises NotFound when its files are gone."""
+    folder = adapters_folder(space) / adapter.sha256
+    if not (folder / WEIGHTS[0]).is_file():
+        raise NotFound(f"the files of adapter {adapter.id} are gone; run distill again")
+    return folder
+
+
+def verify(space: Space, adapter: Adapter) -> bool:
+    """Whether the adapter's files are still what its id says."""
+    return hash_adapter(folder_of(space, adapter)) == adapter.sha256
+
+
+def with_state(reader: Reader, *states: str) -> list[Adapter]:
+    """The adapters in any of these states, oldest first."""
+    return reader.select(Adapter, Query(where={"state": list(states)}))
+
+
+def fallen(reader: Reader, adapter: Adapter) -> list[str]:
+    """Ids of the facts it was taught that no longer stand as they were taught."""
+    versions = {}
+    for taught in adapter.facts:
+        fact_id, _, version = taught.rpartition("@")
+        versions[fact_id] = int(version)
+    if not versions:
+        return []
+    rows = reader.select(Fact, Query(ids=sorted(versions)))
+    taught_as = {fact.id: content(fact) for fact in rows if fact.version == versions[fact.id]}
+    standing = {fact.id: content(fact) for fact in rows if fact.retired_at is None and fact.status == "current"}
+    return [id for id in versions if id not in standing or standing[id] != taught_as.get(id)]
+
+
+def promote(tx: Transaction, serving: Sequence[Adapter], taught_now: Collection[str]) -> None:
+    """Within a transaction: let `serving` answer, and set back the adapters they stand in for.
+
+    Another promoted adapter is set back when each entity it knows is either known to one of
+    `serving` or no longer to be taught (`taught_now`: entity ids of all shards); so one shard's
+    failure never silences what an older adapter still answers rightly.
+    """
+    covered = {entity for adapter in serving for entity in adapter.entities}
+    promoted = {adapter.id: adapter for adapter in with_state(tx, "promoted")}
+    for old in promoted.values():
+        if any(adapter.id == old.id for adapter in serving):
+            continue
+        if all(entity in covered or entity not in taught_now for entity in old.entities):
+            tx.put(old.model_copy(update={"state": "previous"}))
+    fresh = [a.model_copy(update={"state": "promoted", "reasons": ()}) for a in serving if a.id not in promoted]
+    if fresh:
+        tx.put(*fresh)
+        tx.audit("promote", [adapter.id for adapter in fresh])
+
+
+def rollback(space: Space) -> list[Adapter]:
+    """Let the newest `previous` adapter of each shard answer again in place of the promoted one.
+
+    Those whose facts have fallen are passed over. Raises NotFound when there is none to go back to,
+    StoreBusy while a distillation runs.
+    """
+    with space.ledger.lock(LOCK), space.ledger.transaction() as tx:
+        newest: dict[str, Adapter] = {}
+        for adapter in with_state(tx, "previous"):
+            if not fallen(tx, adapter):
+                newest[adapter.shard] = adapter
+        back = [adapter for adapter in newest.values() if (adapters_folder(space) / adapter.sha256).is_dir()]
+        if not back:
+            raise NotFound("no previous adapter whose facts all stand; nothing to roll back to")
+        returning = {entity for adapter in back for entity in adapter.entities}
+        for current in with_state(tx, "promoted"):
+            if returning & set(current.entities):
+                tx.put(current.model_copy(update={"state": "previous"}))
+        restored = [adapter.model_copy(update={"state": "promoted"}) for adapter in back]
+        tx.put(*restored)
+        tx.audit("rollback", [adapter.id for adapter in restored])
+    return restored
+
+
+def prune(space: Space, keep_previous: int = 1) -> list[str]:
+    """Delete adapters that can answer no more: refused, off, and all but the newest `keep_previous` of each shard.
+
+    The ids that went. Raises StoreBusy while a distillation runs.
+    """
+    if keep_previous < 0:
+        raise DistillationError("keep_previous cannot be negative")
+    with space.ledger.lock(LOCK):
+        gone = [adapter.id for adapter in with_state(space.ledger, "refused", "off", "candidate")]
+        by_shard: dict[str, list[Adapter]] = {}
+        for adapter in with_state(space.ledger, "previous"):
+            by_shard.setdefault(adapter.shard, []).append(adapter)
+        for adapters in by_shard.values():
+            gone += [adapter.id for adapter in adapters[: len(adapters) - keep_previous]]
+        if gone:
+            with space.ledger.transaction() as tx:
+                tx.delete(Adapter, gone)
+                tx.audit("prune", gone)
+        _sweep(space)
+    return gone
+
+
+def sweep(space: Space) -> None:
+    """Delete the files of adapters that are off or unknown, and what killed runs left.
+
+    To be called after a forgetting: weights and training rows hold what was forgotten. While a
+    distillation runs it does nothing; that run finds its facts fallen and sweeps at its end.
+    """
+    with suppress(StoreBusy), space.ledger.lock(LOCK):
+        _sweep(space)
+        clear_jobs(space)
+
+
+def clear_jobs(space: Space, but: Iterable[str] = ()) -> None:
+    """Delete the job folders except the named ones. The caller holds the lock."""
+    _clear(jobs_folder(space), set(but))
+
+
+def _sweep(space: Space) -> None:
+    kept = {
+        adapter.sha256
+        for adapter in with_state(space.ledger, "promoted", "previous", "refused")
+        if adapter.state == "promoted" or not fallen(space.ledger, adapter)
+    }
+    _clear(adapters_folder(space), kept)
+
+
+def _clear(folder: Path, kept: set[str]) -> None:
+    if folder.is_dir():
+        for child in folder.iterdir():
+            if child.name not in kept:
+                shutil.rmtree(child)
+
+
+def write_scorecard(folder: Path, card: Mapping[str, Any]) -> None:
+    """Put scorecard.json into an adapter's folder."""
+    (folder / "scorecard.json").write_text(json.dumps(card, indent=2, sort_keys=True), "utf-8")
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders, and needs no sync of them
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

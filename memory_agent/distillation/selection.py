@@ -1,0 +1,132 @@
+"""Which facts may be put into weights, and for each other one the word that says why not.
+
+Pure rules over facts, the episodes they rest on and the ontology; knows nothing of models. A fact
+of the secret class never passes, whatever the policy says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from memory_agent.protocols import Query, Reader
+from memory_agent.records import Episode, Fact
+from memory_agent.semantic.ontology import Ontology
+
+REASONS: Mapping[str, str] = {
+    "secret": "the predicate is of the secret class",
+    "not_current": "it is retired, superseded, stale or disputed, or not valid now",
+    "not_actual": "it is planned or possible, not so",
+    "negated": "it says what is not so",
+    "ungrounded": "no source episode stands behind it",
+    "flagged": "a source episode looks like an instruction or holds a secret",
+    "untrusted": "no trusted source says it: neither the user's own word, nor two sessions, nor a confirmation",
+    "sensitive": "the predicate is of the sensitive class and was not opted in",
+    "policy": "the predicate is never distilled",
+    "unsure": "its confidence is too low",
+    "fresh": "it has not cooled off yet",
+    "unwieldy": "its subject or object is too long to be learnt by heart",
+}
+"""Reason word -> what it means."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What may be taught. The defaults are the cautious ones; each loosening is a decision of the user's."""
+
+    teach: frozenset[str] = frozenset()
+    """Predicates taught although the ontology calls them sensitive or never distilled; never secret ones."""
+    cool_off_days: float = 0.0
+    """How long a fact of a "stable" predicate must have stood unchanged."""
+    min_confidence: float = 0.5
+    max_words: int = 8
+    """Most words of a subject or an object."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What passed, in the order of the ledger, and what did not: fact id -> reason word."""
+
+    facts: tuple[Fact, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def counts(self) -> str:
+        """The refusals counted by reason, most frequent first, as "12 policy, 3 untrusted"."""
+        return ", ".join(f"{n} {reason}" for reason, n in Counter(self.refused.values()).most_common())
+
+
+def refusal(
+    fact: Fact, episodes: Mapping[str, Episode], ontology: Ontology, now: datetime, policy: Policy
+) -> str | None:
+    """Why `fact` may not be taught, as a word of `REASONS`, or None when it may.
+
+    `episodes` maps the ids of its sources to those that still stand.
+    """
+    predicate = ontology[fact.predicate]
+    opted_in = fact.predicate in policy.teach
+    sources = [episodes[source.episode_id] for source in fact.sources if source.episode_id in episodes]
+    words = max(len(fact.subject.split()), len(fact.object.split()))
+    rules = (
+        ("secret", predicate.sensitivity == "secret"),
+        ("not_current", not _holds_at(fact, now)),
+        ("not_actual", fact.modality != "actual"),
+        ("negated", fact.polarity != "+"),
+        ("ungrounded", not sources or len(sources) < len(fact.sources)),
+        ("flagged", any(_is_flagged(episode) for episode in sources)),
+        ("sensitive", predicate.sensitivity == "sensitive" and not opted_in),
+        ("policy", predicate.distil == "never" and not opted_in),
+        ("untrusted", not _is_trusted(sources)),
+        ("unsure", fact.confidence < policy.min_confidence),
+        ("fresh", predicate.distil != "always" and _age(fact, now) < timedelta(days=policy.cool_off_days)),
+        ("unwieldy", words > policy.max_words),
+    )
+    return next((reason for reason, holds in rules if holds), None)
+
+
+def select(
+    facts: Iterable[Fact], episodes: Mapping[str, Episode], ontology: Ontology, now: datetime, policy: Policy
+) -> Selection:
+    """The facts that pass every rule of `refusal`, and the reasons of the others."""
+    passed: list[Fact] = []
+    refused: dict[str, str] = {}
+    for fact in facts:
+        reason = refusal(fact, episodes, ontology, now, policy)
+        if reason is None:
+            passed.append(fact)
+        else:
+            refused[fact.id] = reason
+    return Selection(tuple(passed), refused)
+
+
+def select_from(reader: Reader, ontology: Ontology, now: datetime, policy: Policy) -> Selection:
+    """`select` over the facts of a ledger that are not retired."""
+    facts = reader.select(Fact, Query(where={"retired_at": None}))
+    wanted = sorted({source.episode_id for fact in facts for source in fact.sources})
+    episodes = {episode.id: episode for episode in reader.select(Episode, Query(ids=wanted))} if wanted else {}
+    return select(facts, episodes, ontology, now, policy)
+
+
+def _holds_at(fact: Fact, now: datetime) -> bool:
+    if fact.retired_at is not None or fact.status != "current":
+        return False
+    begun = fact.valid_from is None or fact.valid_from.earliest <= now
+    return begun and (fact.valid_to is None or fact.valid_to.earliest > now)
+
+
+def _is_flagged(episode: Episode) -> bool:
+    return any(flag in ("instruction", "recalled") or flag.startswith("secret:") for flag in episode.flags)
+
+
+def _is_trusted(sources: Iterable[Episode]) -> bool:
+    """Whether a user says it, or two sessions do; what is marked `trust: low` counts for nothing."""
+    trusted = [episode for episode in sources if episode.metadata.get("trust") != "low"]
+    if any(episode.role == "user" or episode.metadata.get("confirmed") is True for episode in trusted):
+        return True
+    return len({episode.session for episode in trusted if episode.role == "assistant"}) > 1
+
+
+def _age(fact: Fact, now: datetime) -> timedelta:
+    """How long the fact has been known; its newest version counts."""
+    return now - fact.recorded_at

@@ -1,0 +1,92 @@
+"""Probes: right answers, held-out forms, and samples that spread over the facts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from memory_agent.distillation.probes import EVERYTHING, Sample, build, load_data
+from memory_agent.records import Fact
+from memory_agent.semantic import ontology
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def fact(id: str, subject: str, predicate: str, object: str) -> Fact:
+    return Fact(
+        id=id,
+        subject=subject,
+        subject_id=subject,
+        predicate=predicate,
+        object=object,
+        text=f"{subject} {predicate} {object}.",
+        recorded_at=NOW,
+    )
+
+
+FACTS = [
+    fact("1", "Ana Bell", "lives_in", "Bergen"),
+    fact("2", "Ana Bell", "plays", "lute"),
+    fact("3", "Ana Bell", "plays", "fiddle"),
+    fact("4", "Rolf Dane", "lives_in", "Bergen"),
+    fact("5", "Rolf Dane", "occupation", "engraver"),
+]
+
+
+def of(kind: str, **given: object) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    probes = build(FACTS, sample=EVERYTHING, **given)  # type: ignore[arg-type]
+    return [(p.question, p.answers, p.wrong) for p in probes if p.kind == kind]
+
+
+def test_any_of_several_values_is_right_and_any_of_several_holders() -> None:
+    plays = [answers for question, answers, _ in of("paraphrase") if "practise" in question]
+    assert plays == [("lute", "fiddle")]
+    settled = [answers for question, answers, _ in of("inverse") if "settled in Bergen" in question]
+    assert settled == [("Ana Bell", "Ana", "Rolf Dane", "Rolf")]
+
+
+def test_absent_attributes_are_asked_of_those_who_lack_them() -> None:
+    asked = of("absent_attribute")
+    assert {("Rolf" in q, wrong) for q, _, wrong in asked} == {(True, ("fiddle", "lute")), (False, ("engraver",))}
+
+
+def test_strangers_are_nobody_that_is_known() -> None:
+    first = load_data().strangers[0]
+    assert any(first in question for question, _, _ in of("stranger"))
+    assert not any(first in question for question, _, _ in of("stranger", known=[first.upper()]))
+
+
+def test_stale_probes_ask_for_the_present_and_forbid_the_past() -> None:
+    old = fact("0", "Ana Bell", "lives_in", "Oslo")
+    again = fact("9", "Ana Bell", "lives_in", "bergen")
+    assert {(answers, wrong) for _, answers, wrong in of("stale", superseded=[old, again])} == {
+        (("Bergen",), ("Oslo",))
+    }
+
+
+def test_near_general_questions_forbid_only_what_they_do_not_name() -> None:
+    question, _, wrong = next(p for p in of("near_general") if "Bergen" in p[0])
+    assert "Bergen" not in wrong
+    assert {"Ana Bell", "lute"} <= set(wrong), question
+
+
+def test_secrets_are_asked_for_and_must_not_be_told() -> None:
+    secret = fact("s", "Ana Bell", "phone", "555 0100")
+    assert [wrong for _, _, wrong in of("canary", secrets=[secret])] == [("555 0100",)]
+
+
+def test_a_sample_reaches_every_fact_before_it_asks_one_twice() -> None:
+    probes = [p for p in build(FACTS, sample=Sample(paraphrase=4)) if p.kind == "paraphrase"]
+    assert len({p.facts for p in probes}) == 4
+    assert probes == [p for p in build(FACTS, sample=Sample(paraphrase=4)) if p.kind == "paraphrase"]
+    assert probes != [p for p in build(FACTS, sample=Sample(paraphrase=4), seed=1) if p.kind == "paraphrase"]
+
+
+def test_every_form_names_what_it_asks_about() -> None:
+    data = load_data()
+    for predicate, forms in [*data.predicates.items(), ("fallback", data.fallback)]:
+        assert predicate == "fallback" or predicate in ontology.load()
+        assert forms.forward, predicate
+        assert forms.inverse, predicate
+        assert all("{s}" in form and "{o}" not in form for form in forms.forward), predicate
+        assert all("{o}" in form and "{s}" not in form for form in forms.inverse), predicate
+        assert all(("{o}" in form or "{a}" in form) and "{s}" not in form for form in forms.near), predicate
