@@ -57,13 +57,15 @@ class Memory:
         embedder: Embeddings | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        rebuild: bool = False,
     ) -> Memory:
         """Open the store at a path or URL for one user, making it if it is not there.
 
         What is left out is taken from `settings`, by default the environment's. `embedder` is any
-        langchain `Embeddings`; by default all-MiniLM-L6-v2, loaded when it is first needed.
+        langchain `Embeddings`; by default all-MiniLM-L6-v2, loaded when it is first needed. `rebuild`
+        embeds everything anew, as is needed after a change of the embedder.
 
-        Raises ScopeRequired without a user, UnknownStore, StoreBusy, StoreCorrupt or StoreTooNew.
+        Raises ScopeRequired without a user, UnknownStore, StoreBusy, StoreCorrupt, StoreTooNew or EmbedderChanged.
         """
         from memory_agent.models.embedders import Embedder, load_embedder
 
@@ -85,7 +87,7 @@ class Memory:
             clock=clock or SystemClock(),
         )
         memory = cls(backend, space)
-        memory._catch_up()
+        memory._catch_up(rebuild)
         return memory
 
     def close(self) -> None:
@@ -99,10 +101,13 @@ class Memory:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _catch_up(self) -> None:
-        from memory_agent.retrieval.index import catch_up
+    def _catch_up(self, rebuild: bool = False) -> None:
+        from memory_agent.retrieval import index
 
-        catch_up(self.space)
+        if rebuild:
+            index.rebuild(self.space)
+        else:
+            index.catch_up(self.space)
 
     def add(self, turns: Sequence[Turn | Mapping[str, Any]], *, session: str | None = None) -> AddReport:
         """Take turns in. When it returns, they are on disk and can be found.
