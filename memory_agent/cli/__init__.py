@@ -1,1 +1,1 @@
-"""The command line: a file per family of verbs."""
+"""The command line, `memory-agent`: a file per family of verbs. docs/reference/cli.md lists them."""

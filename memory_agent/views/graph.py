@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
 import networkx as nx
 
 from memory_agent.records import Fact
@@ -20,7 +21,9 @@ from memory_agent.views.page import asset, esc, page
 MOST_EDGES = 400
 """A drawing of more edges is not readable; the newest are drawn, all stand in the table."""
 _LONGEST_LABEL = 30
-_CLASSES = ("identity", "location", "work", "education", "family", "social", "home", "preference", "health", "plan", "event")  # fmt: skip
+_CLASSES = (
+    "identity", "location", "work", "education", "family", "social", "home", "preference", "health", "plan", "event",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,10 @@ def graph_html(graph: nx.MultiDiGraph, *, title: str = "Memory graph", lead: str
     months = _months(edges)
     data = {
         "months": months,
-        "edges": {e.fact.id: {"cls": e.cls, "start": e.start, "end": e.end, "ends": [e.subject, e.object]} for e in edges},
-    }  # fmt: skip
+        "edges": {
+            e.fact.id: {"cls": e.cls, "start": e.start, "end": e.end, "ends": [e.subject, e.object]} for e in edges
+        },
+    }
     return page(title, body, script=asset("graph.js"), data=data, whole=True)
 
 
@@ -118,7 +123,9 @@ def _names(graph: nx.MultiDiGraph, edges: Sequence[_Edge]) -> dict[str, str]:
 
 def _lead(names: Mapping[str, str], edges: Sequence[_Edge]) -> str:
     current = sum(e.fact.status == "current" for e in edges)
-    return f"{len(edges)} facts about {len({e.subject for e in edges})} subjects; {current} hold now, {len(edges) - current} are past or in doubt."
+    subjects = len({e.subject for e in edges})
+    past = len(edges) - current
+    return f"{len(edges)} facts about {subjects} subjects; {current} hold now, {past} are past or in doubt."
 
 
 def _predicate(fact: Fact) -> str:
@@ -229,11 +236,10 @@ def _draw_edge(edge: _Edge, places: Mapping[str, Point], boxes: Mapping[str, Box
     turn = turn - 180 if turn > 90 else turn + 180 if turn < -90 else turn
     fact = edge.fact
     past = "" if fact.status == "current" else " past"
+    path = f"M{start[0]:.1f} {start[1]:.1f}Q{middle[0]:.1f} {middle[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
     return (
         f'<g class="edge cls-{edge.cls}{past}" data-fact="{esc(fact.id)}"><title>{esc(fact.text)}</title>'
-        f'<path class="hit" d="M{start[0]:.1f} {start[1]:.1f}Q{middle[0]:.1f} {middle[1]:.1f} {end[0]:.1f} {end[1]:.1f}"/>'
-        f'<path class="line" marker-end="url(#tip)" '
-        f'd="M{start[0]:.1f} {start[1]:.1f}Q{middle[0]:.1f} {middle[1]:.1f} {end[0]:.1f} {end[1]:.1f}"/>'
+        f'<path class="hit" d="{path}"/><path class="line" marker-end="url(#tip)" d="{path}"/>'
         f'<text class="halo" transform="translate({at[0]:.1f} {at[1]:.1f}) rotate({turn:.1f})" dy="-3">'
         f"{esc(_clip(_predicate(fact)))}</text></g>"
     )

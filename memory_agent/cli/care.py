@@ -1,0 +1,83 @@
+"""Verbs that look after a store: `forget`, `doctor`, `rebuild`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memory_agent.cli import exits
+from memory_agent.cli.place import Place, verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs to the command line."""
+    for function in (forget, doctor, rebuild):
+        verb(app)(function)
+
+
+def forget(
+    place: Place,
+    id: Annotated[str, typer.Argument(help="A turn, a fact, an entity, session:NAME or user:NAME.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit, so name no content.")] = "asked for",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Forget something everywhere: turns, facts, vectors, and the weights that knew it."""
+    with place.memory() as memory:
+        report = memory.forget(id, reason=reason, dry_run=dry_run)
+
+    def show(out: Console) -> None:
+        verb_word = "Would forget" if report.dry_run else "Forgot"
+        for kind, ids in report.forgotten.items():
+            out.print(f"{verb_word} {len(ids)} {kind}: {', '.join(ids)}", markup=False)
+        for title, ids in (("cut out of", report.redacted), ("switched off", report.adapters_off)):
+            if ids:
+                out.print(f"  {title}: {', '.join(ids)}", markup=False)
+
+    place.emit(report, show)
+
+
+def doctor(place: Place) -> None:
+    """Check that a store is whole; exit code 1 when it is not."""
+    from memory_agent.records import STORED
+
+    with place.memory() as memory:
+        problems = memory.check()
+        space = memory.space
+        counts = {kind.kind: space.ledger.count(kind) for kind in STORED}
+        states = {kind: space.index.state(kind) for kind in ("episode", "fact")}
+        index = {kind: state.position for kind, state in states.items() if state}
+        models = sorted({state.model for state in states.values() if state})
+        found: dict[str, Any] = {
+            "problems": problems,
+            "records": counts,
+            "position": space.ledger.position(),
+            "indexed_to": index,
+            "embedders": models,
+        }
+
+    def show(out: Console) -> None:
+        out.print(", ".join(f"{n} {kind}" for kind, n in counts.items() if n) or "The store is empty.", markup=False)
+        for kind, position in index.items():
+            out.print(f"{kind} vectors true to position {position} of {found['position']}", markup=False)
+        for problem in problems:
+            out.print(problem, style="red", markup=False)
+        if not problems:
+            out.print("The store is whole.", style="green")
+
+    place.emit(found, show)
+    if problems:
+        raise typer.Exit(exits.FAILED)
+
+
+def rebuild(place: Place) -> None:
+    """Build the vector index anew from the ledger, as after a change of the embedder."""
+    from memory_agent.records import Episode, Fact
+
+    with place.memory(rebuild=True) as memory:
+        index = memory.space.index
+        found = {kind.kind: index.count(kind.kind) for kind in (Episode, Fact)}
+    place.emit(found, lambda out: out.print(", ".join(f"{n} {kind}s" for kind, n in found.items()) + " embedded anew."))

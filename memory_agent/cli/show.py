@@ -1,0 +1,40 @@
+"""What people see on a terminal, where more than one verb shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from memory_agent.records import Fact
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STYLES = {"superseded": "dim", "ended": "dim", "stale": "yellow", "disputed": "yellow"}
+
+
+def fact_table(facts: Sequence[Fact]) -> Table:
+    """Facts with their validity and the words they were read in."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("fact", "true", "status", "in whose words", box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    for column, ratio in zip(table.columns, (5, 3, 2, 7), strict=True):
+        column.ratio = ratio
+    for fact in facts:
+        what = Text(fact.subject)
+        what.append(f" {'not ' if fact.polarity == '-' else ''}{fact.predicate.replace('_', ' ')} ", style="dim")
+        what.append(fact.object, style="bold")
+        if fact.modality != "actual":
+            what.append(f" ({fact.modality})", style="italic")
+        since = str(fact.valid_from or "?")
+        until = str(fact.valid_to or ("now" if fact.status == "current" else "?"))
+        said = Text()
+        for source in fact.sources[:1]:
+            said.append(f"“{source.quote}” ")
+            said.append(f"{source.speaker}, {source.episode_id}", style="dim")
+        if len(fact.sources) > 1:
+            said.append(f" and {len(fact.sources) - 1} more", style="dim")
+        table.add_row(what, Text(f"{since} → {until}"), Text(fact.status), said, style=_STYLES.get(fact.status, ""))
+    return table

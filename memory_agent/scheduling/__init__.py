@@ -1,0 +1,5 @@
+"""When a job is due."""
+
+from memory_agent.scheduling.due import distillation_due
+
+__all__ = ["distillation_due"]
