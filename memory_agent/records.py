@@ -204,6 +204,8 @@ class Claim(Stored):
     valid_from: PartialDate | None = None
     valid_to: PartialDate | None = None
     confidence: float = Field(default=1.0, ge=0, le=1)
+    correction: bool = False
+    """Said to put an earlier statement right ("I meant Porto"), not to report a change."""
     extractor: str
     run: str | None = None
 

@@ -1,0 +1,134 @@
+"""Entities: how a name, an alias or a word of a question leads to somebody or something.
+
+Reading only. Names are compared without case, accents and possessives. A first name leads to an
+entity only while it is the only one of that name; nothing here merges two entities.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib import resources
+
+from memory_agent.protocols import Reader
+from memory_agent.records import Entity
+from memory_agent.semantic.evidence import People
+from memory_agent.semantic.folding import fold
+from memory_agent.space import Space
+
+_WORD = re.compile(r"\w+(?:'\w+)*")
+_LIVING = frozenset({"person", "animal"})
+_LONGEST = 6
+"""Words of a text that are tried together as one name."""
+
+
+def compatible(a: str, b: str) -> bool:
+    """Whether entities of these types can be the same: only the living and the lifeless never are."""
+    return "thing" in (a, b) or (a in _LIVING) == (b in _LIVING)
+
+
+def is_described(name: str) -> bool:
+    """Whether `name` describes somebody by another ("Maya's sister") instead of naming them."""
+    return "'s " in fold(name)
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` is written as a proper name: every word but small ones begins with a capital or a digit."""
+    words = [w for w in text.split() if w not in ("of", "the", "and", "de", "da", "do", "del", "la", "van", "von", "&")]
+    return bool(words) and all(w[0].isupper() or w[0].isdigit() for w in words)
+
+
+@dataclass
+class Directory:
+    """All entities of a space, found by name. A merged entity leads to the one it was merged into."""
+
+    entities: Mapping[str, Entity]
+    _by_name: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _by_first: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _members: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(cls, reader: Reader) -> Directory:
+        """The directory of everything `reader` holds."""
+        return cls.over(reader.select(Entity))
+
+    @classmethod
+    def over(cls, entities: Iterable[Entity]) -> Directory:
+        """The directory of these entities."""
+        made = cls({e.id: e for e in entities})
+        people = made.people
+        for entity in made.entities.values():
+            root = people.root(entity.id)
+            made._members[root].append(entity.id)
+            for name in (entity.name, *entity.aliases):
+                folded = fold(name)
+                made._by_name[folded].add(root)
+                first = folded.split(" ")[0]
+                if entity.type in (*_LIVING, "thing") and first != folded and not is_described(name) and is_name(name):
+                    made._by_first[first].add(root)
+        return made
+
+    @cached_property
+    def people(self) -> People:
+        return People(self.entities)
+
+    def members(self, root: str) -> list[str]:
+        """The id itself and every id that was merged into it."""
+        return sorted({root, *self._members.get(root, ())})
+
+    def find(self, name: str) -> list[Entity]:
+        """The entities of that id, name or alias; else the only one of that first name; best match first."""
+        if name in self.entities:
+            return [self.entities[self.people.root(name)]]
+        folded = fold(name)
+        found = self._by_name.get(folded) or self._by_name.get(re.sub(r"'s?$", "", folded), set())
+        if not found and len(first := self._by_first.get(folded, set())) == 1:
+            found = first
+        return sorted((self.entities[id] for id in found if id in self.entities), key=lambda e: (fold(e.name), e.id))
+
+    def link(self, text: str) -> list[Entity]:
+        """The entities that `text` names, in the order of their first mention.
+
+        The longest name at a place counts. A lower-case word that is also a common one ("will") is no
+        mention, nor is any word that only things not named properly are called ("pottery").
+        """
+        words = [m[0] for m in _WORD.finditer(text.replace("\u2019", "'"))]
+        found: dict[str, Entity] = {}
+        at = 0
+        while at < len(words):
+            taken = 1
+            for length in range(min(_LONGEST, len(words) - at), 0, -1):
+                if entity := self._mentioned(words[at : at + length]):
+                    found.setdefault(entity.id, entity)
+                    taken = length
+                    break
+            at += taken
+        return list(found.values())
+
+    def _mentioned(self, words: list[str]) -> Entity | None:
+        phrase = " ".join(words)
+        entities = self.find(phrase)
+        if len(entities) != 1 or (len(words) == 1 and phrase in common_words()):
+            return None
+        names = (entities[0].name, *entities[0].aliases)
+        return entities[0] if any(is_name(n) or is_described(n) for n in names) else None
+
+
+@lru_cache(maxsize=1)
+def common_words() -> frozenset[str]:
+    """English words that are somebody's name too, in lower case."""
+    return frozenset(resources.files("memory_agent.semantic").joinpath("common_words.txt").read_text("utf-8").split())
+
+
+def link(space: Space, text: str) -> list[Entity]:
+    """The entities of the space that `text` names: full names, aliases, and first names that only one bears."""
+    return Directory.of(space.ledger).link(text)
+
+
+def resolve_mention(space: Space, name: str) -> Entity | None:
+    """The one entity of that id, name, alias or unique first name; None where there is none or more than one."""
+    found = Directory.of(space.ledger).find(name)
+    return found[0] if len(found) == 1 else None
