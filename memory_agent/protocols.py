@@ -153,8 +153,11 @@ class IndexState:
 class SpaceIndex(Protocol):
     """The vector index of one space. `kind` is "episode" or "fact"."""
 
-    def state(self) -> IndexState | None:
-        """None when nothing was ever indexed."""
+    def state(self, kind: str | None = None) -> IndexState | None:
+        """What the vectors of `kind`, or of both kinds together (the lower position), are true to.
+
+        None when nothing was ever indexed, or when what was had to be dropped.
+        """
         ...
 
     def apply(

@@ -40,13 +40,14 @@ def catch_up(space: Space, progress: Progress | None = None) -> int:
     `settings.lock_wait` seconds this returns 0, as the other one is doing the work.
     Raises EmbedderChanged when the index was built with another embedder, and the embedder's own errors.
     """
-    state = space.index.state()
-    if state is not None and state.model != space.embedder.name:
-        raise EmbedderChanged(
-            f"the vector index was built with {state.model}, not with {space.embedder.name}: "
-            "go back to that embedder, or re-embed everything with `memory-agent rebuild`"
-        )
-    if _is_level(space, state):
+    states = [space.index.state(kind.kind) for kind in _KINDS]
+    for state in states:
+        if state is not None and state.model != space.embedder.name:
+            raise EmbedderChanged(
+                f"the vector index was built with {state.model}, not with {space.embedder.name}: "
+                "go back to that embedder, or re-embed everything with `memory-agent rebuild`"
+            )
+    if _is_level(space, states):
         return 0
     try:
         with space.ledger.lock("index", wait=space.settings.lock_wait):
@@ -65,13 +66,14 @@ def rebuild(space: Space, progress: Progress | None = None) -> int:
         return _Catching(space, progress).run()
 
 
-def _is_level(space: Space, state: IndexState | None) -> bool:
+def _is_level(space: Space, states: Sequence[IndexState | None]) -> bool:
     """Whether the index is true to the ledger's last position and holds as many vectors as it should."""
     position = space.ledger.position()
-    if state is None:
-        return position == 0
-    return state.position == position and all(
-        space.index.count(kind.kind) == space.ledger.count(kind, _living(kind)) for kind in _KINDS
+    return position == 0 or all(
+        state is not None
+        and state.position == position
+        and space.index.count(kind.kind) == space.ledger.count(kind, _living(kind))
+        for kind, state in zip(_KINDS, states, strict=True)
     )
 
 
@@ -90,43 +92,44 @@ class _Catching:
         self._progress = progress
         self._target = space.ledger.position()
         self._done = 0
-        state = space.index.state()
-        if state is not None and state.position > self._target:  # the ledger was put back from a backup
-            space.index.clear()
-            state = None
-        self._since = 0 if state is None else state.position
+        states = [space.index.state(kind.kind) for kind in _KINDS]
+        if any(state is not None and state.position > self._target for state in states):
+            space.index.clear()  # the ledger was put back from a backup
+            states = [None for _ in _KINDS]
+        self._since = {
+            kind: state.position if state is not None else 0 for kind, state in zip(_KINDS, states, strict=True)
+        }
         self._due = sum(
-            space.ledger.count(kind, Query(text_after=self._since, text_until=self._target)) for kind in _KINDS
+            space.ledger.count(kind, Query(text_after=self._since[kind], text_until=self._target)) for kind in _KINDS
         )
-        self._dimension = 0 if state is None else state.dimension
+        self._dimension = next((state.dimension for state in states if state is not None), 0)
 
     def run(self) -> int:
-        if not self._dimension:
-            if not self._due:
-                return 0
-            self._dimension = int(self._space.embedder.embed(["dimension"]).shape[1])
+        """Catch up with both kinds; the number of records embedded."""
+        self._dimension = self._dimension or int(self._space.embedder.embed(["dimension"]).shape[1])
         for kind in _KINDS:
-            self._apply(kind, [], self._forgotten(kind), self._since)
+            forgotten = self._forgotten(kind)
+            if forgotten:
+                self._apply(kind, [], forgotten, self._since[kind])
             for start, end in self._windows(kind):
                 self._bring(kind, start, end)
-            self._apply(kind, [], [], self._target)
             self._heal(kind)
         return self._done
 
     def _forgotten(self, kind: type[Episode] | type[Fact]) -> list[str]:
         """Ids tombstoned since, that nothing has taken again."""
-        stones = self._space.ledger.select(Tombstone, Query(where={"of_kind": kind.kind}, after=self._since))
+        stones = self._space.ledger.select(Tombstone, Query(where={"of_kind": kind.kind}, after=self._since[kind]))
         ids = [stone.of_id for stone in stones]
         there = {record.id for record in self._space.ledger.select(kind, _living(kind, Query(ids=ids)))} if ids else ()
         return [id for id in ids if id not in there]
 
-    def _windows(self, kind: type[Stored]) -> Iterator[tuple[int, int]]:
+    def _windows(self, kind: type[Episode] | type[Fact]) -> Iterator[tuple[int, int]]:
         """Position ranges (start, end] that together reach the target, each of at most WINDOW rows or one position."""
 
         def rows(start: int, end: int) -> int:
             return self._space.ledger.count(kind, Query(text_after=start, text_until=end))
 
-        start = self._since
+        start = self._since[kind]
         while start < self._target:
             low, high = start + 1, self._target
             if rows(start, high) > WINDOW:
@@ -142,16 +145,14 @@ class _Catching:
         ids = list(dict.fromkeys(record.id for record in changed))
         living = changed if kind is Episode else self._space.ledger.select(kind, _living(kind, Query(ids=ids)))
         kept = {record.id for record in living}
-        self._embed(kind, living, start)
-        self._apply(kind, [], [id for id in ids if id not in kept], end)
-
-    def _embed(self, kind: type[Stored], records: Sequence[Stored], position: int) -> None:
-        for start in range(0, len(records), BATCH):
-            self._apply(kind, records[start : start + BATCH], [], position)
+        for first in range(0, len(living), BATCH):
+            last = first + BATCH >= len(living)
+            self._apply(kind, living[first : first + BATCH], [], end if last and len(kept) == len(ids) else start)
+        if not living or len(kept) < len(ids):
+            self._apply(kind, [], [id for id in ids if id not in kept], end)
 
     def _apply(self, kind: type[Stored], records: Sequence[Stored], deletes: Sequence[str], position: int) -> None:
-        if not records and not deletes and position == self._since and self._since:
-            return
+        """Embed `records`, hand them and the deletes to the index, and record the position."""
         vectors = (
             self._space.embedder.embed([text_of(record) for record in records])
             if records
@@ -169,6 +170,9 @@ class _Catching:
             return
         held = self._space.index.ids(kind.kind)
         living = self._space.ledger.select(kind, _living(kind))
+        missing = [record for record in living if record.id not in held]
+        for first in range(0, len(missing), BATCH):
+            self._apply(kind, missing[first : first + BATCH], [], self._target)
         surplus = held - {record.id for record in living}
-        self._embed(kind, [record for record in living if record.id not in held], self._target)
-        self._apply(kind, [], sorted(surplus), self._target)
+        if surplus:
+            self._apply(kind, [], sorted(surplus), self._target)

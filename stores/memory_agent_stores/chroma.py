@@ -37,10 +37,12 @@ from memory_agent.protocols import IndexState, Vectors
 
 KINDS = ("episode", "fact")
 _WAIT = 60.0
-_TICK = 20_000_000
-"""Nanoseconds by which file times of one machine may disagree."""
 _WARM = 100
 """Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
+_EXACT = 4096
+"""Vectors up to which a collection is compared one by one: as fast as the graph, and nothing is overlooked."""
+_MATRICES = 16
+"""Collections whose vectors are held for that."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class ChromaIndex:
         self._client: Any = None
         self._seen = ""
         self._warm: set[str] = set()
+        self._matrices: dict[str, tuple[str, list[str], Vectors]] = {}
 
     def space(self, key: str) -> ChromaSpace:
         return ChromaSpace(self, hashlib.sha256(key.encode()).hexdigest()[:32])
@@ -70,6 +73,7 @@ class ChromaIndex:
                 self._client.close()
             self._client = None
             self._warm.clear()
+            self._matrices.clear()
 
     def compact(self) -> None:
         """Write anew each collection from which something was deleted, and shrink the database."""
@@ -144,6 +148,8 @@ class ChromaIndex:
             configuration={
                 "hnsw": {
                     "space": "cosine",
+                    "max_neighbors": 32,
+                    "ef_construction": 200,
                     "ef_search": 200,
                     "batch_size": min(100, self.sync_threshold),
                     "sync_threshold": self.sync_threshold,
@@ -156,6 +162,23 @@ class ChromaIndex:
         most = int(self._client.get_max_batch_size())
         for start in range(0, len(ids), most):
             collection.upsert(ids=list(ids[start : start + most]), embeddings=vectors[start : start + most])
+
+    def matrix(self, name: str, collection: Any) -> tuple[list[str], Vectors] | None:
+        """Ids and unit vectors of a small collection; None of a large one. Only within `read`."""
+        if name in self._matrices and self._matrices[name][0] == self._seen:
+            return self._matrices[name][1:]
+        self._matrices.pop(name, None)
+        if collection.count() > _EXACT:
+            return None
+        held = collection.get(include=["embeddings"])
+        vectors = np.asarray(held["embeddings"], dtype=np.float32)
+        if len(vectors):
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = vectors / np.where(lengths == 0, 1, lengths)
+        while len(self._matrices) >= _MATRICES:
+            del self._matrices[next(iter(self._matrices))]
+        self._matrices[name] = (self._seen, list(held["ids"]), vectors)
+        return self._matrices[name][1:]
 
     def drop(self, name: str) -> None:
         """Remove a collection. Only within `write`."""
@@ -247,7 +270,7 @@ class ChromaIndex:
             began = self._mark.stat().st_mtime_ns
         except FileNotFoundError:
             return []
-        return [name for name in names if name] if self._newest_graph() >= began - _TICK else []
+        return [name for name in names if name] if self._newest_graph() >= began else []
 
     def _newest_graph(self) -> int:
         """When a graph file was last written, in nanoseconds."""
@@ -295,11 +318,11 @@ class ChromaSpace:
             raise StoreError(f"vectors are kept of {', '.join(KINDS)}, not of {kind!r}")
         return f"{self._name}-{kind}"
 
-    def state(self) -> IndexState | None:
-        """What both kinds are true to: the lower position. None until both were applied to."""
-        states = [self._index.read(self._collection(kind), _state, None) for kind in KINDS]
+    def state(self, kind: str | None = None) -> IndexState | None:
+        """What `kind` is true to, or both kinds (the lower position); None until applied to."""
+        states = [self._index.read(self._collection(each), _state, None) for each in ([kind] if kind else KINDS)]
         present = [state for state in states if state is not None]
-        return min(present, key=lambda state: state.position) if len(present) == len(KINDS) else None
+        return min(present, key=lambda state: state.position) if len(present) == len(states) else None
 
     def apply(
         self, kind: str, upserts: Sequence[str], vectors: Vectors, deletes: Sequence[str], *, state: IndexState
@@ -327,16 +350,23 @@ class ChromaSpace:
     def query(self, kind: str, vector: Vectors, limit: int) -> list[tuple[str, float]]:
         """The nearest ids with their cosine similarity, best first."""
 
+        name = self._collection(kind)
+        question = np.asarray(vector, dtype=np.float32).reshape(-1)
+
         def nearest(collection: Any) -> list[tuple[str, float]]:
-            wanted = min(limit, collection.count())
+            small = self._index.matrix(name, collection)
+            wanted = min(limit, collection.count() if small is None else len(small[0]))
             if wanted <= 0:
                 return []
-            question = np.asarray(vector, dtype=np.float32).reshape(1, -1)
-            found = collection.query(query_embeddings=question, n_results=wanted, include=["distances"])
+            if small is not None:
+                ids, vectors = small
+                similar = vectors @ question / (float(np.linalg.norm(question)) or 1.0)
+                return [(ids[n], float(similar[n])) for n in np.argsort(-similar, kind="stable")[:wanted]]
+            found = collection.query(query_embeddings=question.reshape(1, -1), n_results=wanted, include=["distances"])
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(id), 1.0 - float(distance)) for id, distance in pairs]
 
-        return self._index.read(self._collection(kind), nearest, [])
+        return self._index.read(name, nearest, [])
 
     def ids(self, kind: str) -> set[str]:
         return self._index.read(self._collection(kind), lambda c: set(c.get(include=[])["ids"]), set())

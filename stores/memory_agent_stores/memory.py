@@ -291,8 +291,10 @@ class MemorySpaceIndex:
             raise StoreError(f"vectors are kept of {', '.join(KINDS)}, not of {kind!r}")
         return self._vectors[kind]
 
-    def state(self) -> IndexState | None:
-        """What both kinds are true to: the lower position. None until both were applied to."""
+    def state(self, kind: str | None = None) -> IndexState | None:
+        """What `kind` is true to, or both kinds (the lower position); None until applied to."""
+        if kind:
+            return self._states.get(kind)
         if len(self._states) < len(KINDS):
             return None
         return min(self._states.values(), key=lambda state: state.position)

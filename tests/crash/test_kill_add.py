@@ -26,7 +26,7 @@ def opened(folder: Path) -> tuple[Backend, Space]:
     """A store whose graph files are written every 40 vectors, so that kills strike there too."""
     backend = Backend(SqliteLedger(folder), ChromaIndex(folder, sync_threshold=40), folder)
     ledger, vectors = backend.ledger.space(KEY), backend.index.space(KEY)
-    embedder = Embedder(HashEmbedder(64), "hash")
+    embedder = Embedder(HashEmbedder(512), "hash")
     space = Space(KEY, "default", "alice", None, ledger, vectors, embedder, folder, Settings(), FrozenClock())
     return backend, space
 
@@ -55,7 +55,7 @@ def nothing_is_lost(folder: Path, acknowledged: list[str]) -> None:
         assert state is None or state.position == space.ledger.position()
         for id in list(due)[:3]:
             found = space.index.query("episode", space.embedder.embed([f"alice: I saw bird number {id}"])[0], 3)
-            assert found[0] == (id, pytest.approx(1.0, abs=1e-4))
+            assert id in [near for near, similarity in found if similarity > 0.999]
     finally:
         backend.index.close()
         backend.ledger.close()
