@@ -114,9 +114,9 @@ def understand(memory: Memory) -> ConsolidationReport:
     heading("2. Understand: what is true, since when, and in whose words")
     with bar("reading") as progress:
         report = memory.consolidate(progress=progress)
-    facts = memory.facts()
+    facts = memory.facts(past=True)
     out.print(fact_table(facts))
-    graph = memory.graph()
+    graph = memory.graph(past=True)
     (FOLDER / "graph.html").write_text(graph_html(graph, title="What a year of conversation left behind"), "utf-8")
     out.print(
         f"{len(facts)} facts in {report.seconds:.0f} s, each with the words it was read in. "
@@ -158,7 +158,7 @@ def judge(
     seconds: float,
 ) -> LoopReport:
     """Decide who is right, show it, and count it."""
-    facts = memory.facts()
+    facts = memory.facts(past=True)
     held = sorted({value for fact in facts for value in (fact.object, fact.subject)})
     asked = [
         Asked(
@@ -198,7 +198,7 @@ def judge(
         lead="The same questions to the same small model, before and after its memory was distilled into it. "
         "Closed book means that nothing was looked up.",
         asked=asked,
-        graph=memory.graph(),
+        graph=memory.graph(past=True),
         facts=facts,
         cards=(
             (f"{right} of {taught}", "taught facts right from the weights alone", right >= 0.85 * taught),

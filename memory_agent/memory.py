@@ -169,20 +169,23 @@ class Memory:
         as_of: Moment | None = None,
         known_at: Moment | None = None,
         predicate: str | None = None,
+        past: bool = False,
     ) -> list[Fact]:
         """The facts, of one entity (a name, an alias or an id) or of all.
 
-        `as_of` asks what was true then, `known_at` what was believed then.
+        `as_of` asks what was true then, `known_at` what was believed then; `past` adds what holds no more.
         """
         from memory_agent import semantic
 
-        return semantic.facts(self.space, about, as_of=as_of, known_at=known_at, predicate=predicate)
+        return semantic.facts(self.space, about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
 
-    def graph(self, *, as_of: Moment | None = None, known_at: Moment | None = None) -> nx.MultiDiGraph:
-        """The knowledge graph: entities and values as nodes, facts as edges keyed by their id."""
+    def graph(
+        self, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
+    ) -> nx.MultiDiGraph:
+        """The knowledge graph: entities and values as nodes, facts as edges keyed by their id and carrying its fields."""
         from memory_agent import semantic
 
-        return semantic.graph(self.space, as_of=as_of, known_at=known_at)
+        return semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past)
 
     def get(self, id: str) -> Stored:
         """The record of that id. Raises NotFound."""

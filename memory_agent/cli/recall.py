@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AsOf = Annotated[str | None, typer.Option("--as-of", help="What was true then: 2024, 2024-03 or 2024-03-14.")]
 KnownAt = Annotated[str | None, typer.Option("--known-at", help="What was believed then, likewise.")]
+Past = Annotated[bool, typer.Option("--past", help="Also what holds no more.")]
 
 
 class Kind(StrEnum):
@@ -93,10 +94,11 @@ def facts(
     predicate: Annotated[str | None, typer.Option(help="Only of this kind, as lives_in.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    past: Past = False,
 ) -> None:
     """Show what is held to be true, since when, and in whose words."""
     with place.memory() as memory:
-        found = memory.facts(about, as_of=as_of, known_at=known_at, predicate=predicate)
+        found = memory.facts(about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
 
     def show(out: Console) -> None:
         from memory_agent.cli.show import fact_table
@@ -188,10 +190,11 @@ def graph(
     html: Annotated[Path | None, typer.Option(help="Write the graph to look at: one file, no network.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
+    past: Past = False,
 ) -> None:
     """Show the knowledge graph, or write it as a page."""
     with place.memory() as memory:
-        found = memory.graph(as_of=as_of, known_at=known_at)
+        found = memory.graph(as_of=as_of, known_at=known_at, past=past or html is not None)
         user = memory.space.user
     if html is not None:
         from memory_agent.views import graph_html
@@ -201,8 +204,7 @@ def graph(
         except OSError as error:
             raise InvalidInput(f"cannot write {html}: {error.strerror}") from error
     edges = [
-        {"id": data["fact"].id, "subject": data["fact"].subject, "predicate": data["fact"].predicate}
-        | {"object": data["fact"].object, "status": data["fact"].status}
+        {name: data[name] for name in ("id", "subject", "predicate", "object", "status")}
         for _, _, data in found.edges(data=True)
     ]
 

@@ -111,8 +111,10 @@ def _end(fact: Fact) -> datetime:
     return fact.valid_to.earliest if fact.status in ("superseded", "ended") else fact.valid_to.latest
 
 
-def graph(space: Space, *, as_of: Moment | None = None, known_at: Moment | None = None) -> nx.MultiDiGraph:
-    """The facts as a graph.
+def graph(
+    space: Space, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
+) -> nx.MultiDiGraph:
+    """The facts as a graph, those that `facts` gives for the same arguments.
 
     Nodes are entity ids (`name`, `type`, `entity=True`) and values ("value:<text>"; `name`,
     `type="value"`, `entity=False`); edges go from subject to object, are keyed by the fact's id and
@@ -122,7 +124,7 @@ def graph(space: Space, *, as_of: Moment | None = None, known_at: Moment | None 
 
     made = nx.MultiDiGraph()
     directory = Directory.of(space.ledger)
-    for fact in facts(space, as_of=as_of, known_at=known_at):
+    for fact in facts(space, as_of=as_of, known_at=known_at, past=past):
         ends = []
         for id, name in ((fact.subject_id, fact.subject), (fact.object_id, fact.object)):
             node = id or f"value:{fold_value(name)}"

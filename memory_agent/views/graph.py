@@ -1,7 +1,7 @@
 """The temporal graph as one page: a drawing, a slider over valid time, and every fact with what it was read in.
 
 A graph is what `Memory.graph` gives: edges run from subject to object, are keyed by the fact's id
-and carry the `Fact` under "fact". The page knows nothing of how facts come about.
+and carry the fact's fields. The page knows nothing of how facts come about.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _edges(graph: nx.MultiDiGraph) -> list[_Edge]:
     terms = ontology.load()
     found = []
     for subject, obj, data in graph.edges(data=True):
-        fact: Fact = data["fact"]
+        fact = Fact.model_validate(data)
         cls = terms[fact.predicate].cls
         found.append(
             _Edge(

@@ -50,14 +50,16 @@ def _owners(graph: nx.Graph) -> dict[str, str]:
     near = {node: {n for n in graph[node] if n != node} for node in graph}
     owners: dict[str, str] = {}
     for node, others in near.items():
-        if len(others) == 1:
-            (owner,) = others
-            if owners.get(owner) != node:  # of a pair on its own, the one that was added first stays
-                owners[owner if len(near[owner]) == 1 else node] = node if len(near[owner]) == 1 else owner
+        if len(others) == 1 and node not in owners:
+            (other,) = others
+            if len(near[other]) == 1:  # a pair on its own: the one that was added first stays
+                owners[other] = node
+            else:
+                owners[node] = other
     for node, others in near.items():
         if node not in owners and len(others) == 2:
-            leaves = [n for n in others if owners.get(n) == node]
-            rest = [n for n in others if owners.get(n) != node]
+            leaves = [n for n in others if len(near[n]) == 1]
+            rest = [n for n in others if len(near[n]) > 1]
             if len(leaves) == 1 and rest[0] not in owners:
                 owners[node] = rest[0]
     return owners
