@@ -1,0 +1,185 @@
+"""The offline extractor: a parse and rules, no key and no language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta, timezone
+
+from memory_agent.protocols import Proposal
+from memory_agent.records import Episode, PartialDate
+
+from . import copula, dates, general, nominal, rules, values
+from .dates import Direction, Expression
+from .drafts import OBJECT_TYPES, Draft
+from .frames import Frame, frames
+from .parse import Sentence, parse
+from .people import Discourse, Ref, Resolver
+from .rules import Clause
+from .status import Status, blocked, sarcastic, spreads, status_of
+
+_ZONE = re.compile(r"([+-])(\d\d):?(\d\d)")
+_PLURAL_SKIP = {"they", "everyone", "everybody", "someone", "somebody", "people", "nobody"}
+
+
+def local_day(episode: Episode) -> date:
+    """The day on which the turn was said, in the speaker's own zone."""
+    return _local(episode.at, episode.zone).date()
+
+
+def _local(at: datetime, zone: str) -> datetime:
+    found = _ZONE.fullmatch(zone)
+    if not found:
+        return at
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return at.astimezone(timezone(-offset if found[1] == "-" else offset))
+
+
+class OfflineExtractor:
+    """Reads claims out of turns by a spaCy parse and rules (`data/*.json`); the same turns give the same claims."""
+
+    name = "offline-rules-1"
+
+    def extract(self, turns: Sequence[Episode], context: Sequence[Episode] = ()) -> list[Proposal]:
+        """Proposals for `turns`; `context`, and the turns of an assistant, only resolve references.
+
+        Raises MissingExtra without spaCy and ModelNotFound without a model package.
+        """
+        everything = [*context, *turns]
+        if not everything:
+            return []
+        first = everything[0].speaker
+        other = next((e.speaker for e in everything if e.speaker != first), None)
+        discourse = Discourse(first, other)
+        proposals: list[Proposal] = []
+        for i, (episode, sentences) in enumerate(zip(everything, parse(e.content for e in everything), strict=True)):
+            discourse.turn_to(episode.speaker)
+            reader = TurnReader(episode, sentences, discourse)
+            found = reader.read()
+            if i >= len(context) and episode.role == "user":
+                proposals += found
+        return proposals
+
+
+class TurnReader:
+    """Reads one turn."""
+
+    def __init__(self, episode: Episode, sentences: list[Sentence], discourse: Discourse) -> None:
+        self.episode, self.sentences, self.discourse = episode, sentences, discourse
+        self.said = local_day(episode)
+
+    def read(self) -> list[Proposal]:
+        """The turn's proposals, one of each kind, in order."""
+        kept: dict[tuple[str, str, str], tuple[Draft, int, int]] = {}
+        fiction = False
+        for sentence in self.sentences:
+            fiction = fiction or spreads(sentence)
+            if fiction or blocked(sentence):
+                self._mentions(sentence)
+                continue
+            start, end = sentence.span()
+            for draft in self._sentence(sentence):
+                kept.setdefault(draft.key, (draft, start, end))
+        if not fiction:
+            for draft, start, end in values.read(self.episode.content, self.discourse.speaker):
+                kept.setdefault(draft.key, (draft, start, end))
+        for draft, _, _ in kept.values():
+            if draft.polarity == "+":
+                self.discourse.last[draft.subject, draft.predicate] = draft.object
+        return [self._proposal(*each) for each in kept.values()]
+
+    def _mentions(self, sentence: Sentence) -> None:
+        for _, ref in Resolver(sentence, self.discourse).people_in():
+            self.discourse.note(ref)
+
+    def _sentence(self, sentence: Sentence) -> Iterator[Draft]:
+        resolver = Resolver(sentence, self.discourse)
+        expressions = dates.find(sentence.doc.text)
+        found = frames(sentence)
+        yield from nominal.apply(sentence, resolver, self.discourse)
+        mocking = sarcastic(sentence.doc.text)
+        for frame in found:
+            clause = self._clause(frame, expressions, resolver, found)
+            if clause.status.kind == "none" or (mocking and frame.lemma in ("be", "love")):
+                continue
+            if clause.subject is None:
+                yield from copula.apply(clause)
+                continue
+            drafts = [*rules.apply(clause), *copula.apply(clause)] if clause.subject is not None else []
+            yield from drafts
+            yield from general.apply(clause, bool(drafts))
+
+    def _clause(self, frame: Frame, expressions: list[Expression], resolver: Resolver, found: list[Frame]) -> Clause:
+        own = [e for e in expressions if _governor(e, frame, found) in _chain(frame)]
+        status = status_of(frame, any(self._ahead(e, frame) for e in own))
+        direction = _direction(frame, status)
+        point = since = until = None
+        for each in own:
+            resolved = each.resolve(self.said, direction)
+            if each.role in ("since", "for"):
+                since = since or resolved
+            elif each.role == "until":
+                until = until or resolved
+            else:
+                point = point or resolved
+        ahead = point is not None and point.latest.date() > self.said and any(self._ahead(e, frame) for e in own)
+        subject = Ref(self.discourse.speaker) if frame.dropped else None
+        if frame.subject is not None and frame.subject.text.lower() not in _PLURAL_SKIP - {"they"}:
+            subject = resolver.resolve(frame.subject)
+        return Clause(frame, subject, status, since, until, point, ahead, expressions, resolver, self.discourse)
+
+    def _ahead(self, expression: Expression, frame: Frame) -> bool:
+        if frame.tense in ("past", "perfect"):
+            return False
+        resolved = expression.resolve(self.said, "future")
+        return resolved is not None and expression.role in ("at", "until") and resolved.latest.date() > self.said and resolved.earliest.date() >= (
+            self.said if resolved.precision == "day" else self.said.replace(day=1)
+        )
+
+    def _proposal(self, draft: Draft, start: int, end: int) -> Proposal:
+        return Proposal(
+            self.episode.id, start, end, draft.subject, draft.predicate, draft.object, draft.polarity, draft.modality,
+            _date(draft.valid_from), _date(draft.valid_to), draft.confidence, draft.subject_type, OBJECT_TYPES.get(draft.predicate),
+            tuple(draft.aliases),
+        )  # fmt: skip
+
+
+def _date(value: PartialDate | None) -> PartialDate | None:
+    return value
+
+
+def _chain(frame: Frame) -> set[int]:
+    """The clauses whose dates are also this one's: itself, what it complements, what complements it."""
+    chain = {frame.verb.i}
+    current = frame
+    while current.parent is not None and current.verb.dep_ in ("xcomp", "pcomp", "ccomp") and current.verb.i > current.parent.verb.i:
+        current = current.parent
+        chain.add(current.verb.i)
+    for child in frame.verb.children:
+        if child.dep_ in ("xcomp", "pcomp"):
+            chain.add(child.i)
+        if child.dep_ == "prep":
+            chain |= {c.i for c in child.children if c.dep_ == "pcomp"}
+    return chain
+
+
+def _governor(expression: Expression, frame: Frame, found: list[Frame]) -> int:
+    """The verb that a date expression hangs on."""
+    verbs = {f.verb.i for f in found}
+    inside = [t for t in frame.verb.doc if expression.start <= t.idx < expression.end]
+    if not inside:
+        return -1
+    roots = [t for t in inside if t.head.i not in {x.i for x in inside}]
+    token = roots[0] if roots else inside[0]
+    while token.i not in verbs and token.head != token:
+        token = token.head
+    if token.i not in verbs:
+        before = [i for i in verbs if i < inside[0].i]
+        return max(before) if before else min(verbs, default=-1)
+    return token.i
+
+
+def _direction(frame: Frame, status: Status) -> Direction:
+    if status.kind in ("planned", "possible", "goal", "duty") or frame.tense == "future":
+        return "future"
+    return "past" if frame.tense in ("past", "perfect") else "future" if frame.lemma == "be" or frame.progressive else "past"

@@ -1,0 +1,219 @@
+"""Clauses out of a dependency parse: who does what to whom, and how it is hedged.
+
+A frame gathers what the rules ask for: the verb's lemma and particle, subject, object, complements,
+prepositional arguments (chained ones too: "back from", "out of"), negation, auxiliaries and tense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+    from .parse import Sentence
+
+_SUBJECTS = ("nsubj", "nsubjpass", "csubj", "expl")
+_LEMMAS = {"'m": "be", "'re": "be", "’m": "be", "ai": "be", "grew": "grow", "got": "get", "wed": "marry", "engaged": "engage",
+           "born": "bear", "felt": "feel", "lay": "lay", "laid": "lay"}  # fmt: skip
+_NEGATIONS = {"never", "neither", "nor", "hardly", "barely", "not", "n't", "no"}
+_CONTROL = {"ask", "tell", "want", "help", "let", "make", "encourage", "convince", "teach", "allow", "invite", "see", "hear", "watch", "force",
+            "get", "expect", "need", "persuade", "remind", "inspire", "have"}  # fmt: skip
+
+
+@dataclass
+class Frame:
+    """One clause."""
+
+    verb: Token
+    sentence: Sentence
+    lemma: str
+    subject: Token | None = None
+    object: Token | None = None
+    receiver: Token | None = None
+    complement: Token | None = None
+    """What a copula or a verb of becoming says of the subject: noun, adjective, or prepositional phrase head."""
+    infinitive: Token | None = None
+    clausal: Token | None = None
+    particle: str = ""
+    preps: list[tuple[str, Token]] = field(default_factory=list)
+    auxiliaries: frozenset[str] = frozenset()
+    negated: bool = False
+    ended: bool = False
+    """Said to hold no longer ("not any more", "no longer", "used to")."""
+    passive: bool = False
+    tense: str = "present"
+    """past, present, perfect, future or base."""
+    progressive: bool = False
+    dropped: bool = False
+    """The subject is left out at the head of the sentence, so the speaker is meant."""
+    parent: Frame | None = None
+
+    @property
+    def start(self) -> int:
+        return self.verb.i
+
+
+def lemma_of(token: Token) -> str:
+    """The lemma, lower case, mended for the forms that chat brings."""
+    low = token.text.lower()
+    return _LEMMAS.get(low, "be" if token.lemma_ == "be" else token.lemma_.lower())
+
+
+def _is_clause(token: Token) -> bool:
+    if token.dep_ in ("aux", "auxpass"):
+        return False
+    if token.pos_ == "AUX":
+        return True
+    if token.pos_ != "VERB":
+        return False
+    return token.dep_ not in ("amod", "compound", "prep", "case", "det", "npadvmod")
+
+
+def _conjuncts(token: Token) -> list[Token]:
+    found = [token]
+    for child in token.children:
+        if child.dep_ in ("conj", "appos") and child.dep_ == "conj" and child.pos_ in ("NOUN", "PROPN", "PRON", "VERB", "NUM", "ADJ", "X"):
+            found += _conjuncts(child)
+    return found
+
+
+def conjuncts(token: Token) -> list[Token]:
+    """The token and what is joined to it by "and", "or" or a comma."""
+    return _conjuncts(token)
+
+
+def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
+    """(preposition, its object) pairs below a token, "out of" and "back from" in one word as well as apart."""
+    for child in token.children:
+        if child.dep_ in ("prep", "agent", "dative") and child.pos_ in ("ADP", "SCONJ", "VERB", "ADV", "PART"):
+            word = child.text.lower()
+            for inner in child.children:
+                if inner.dep_ in ("pobj", "pcomp"):
+                    for each in _conjuncts(inner):
+                        yield (f"{prefix} {word}".strip(), each)
+            yield from _preps(child, f"{prefix} {word}".strip())
+        elif child.dep_ in ("advmod", "prt") and not prefix:
+            yield from _preps(child, child.text.lower())
+
+
+def _arguments(frame: Frame, token: Token) -> None:
+    for child in token.children:
+        dep = child.dep_
+        if dep == "dobj" and frame.object is None:
+            frame.object = child
+        elif dep == "dative" and child.pos_ in ("PRON", "PROPN", "NOUN"):
+            frame.receiver = child
+        elif dep in ("attr", "acomp", "oprd"):
+            frame.complement = frame.complement or child
+        elif dep == "xcomp":
+            frame.infinitive = frame.infinitive or child
+            if child.pos_ in ("ADJ", "NOUN"):
+                frame.complement = frame.complement or child
+        elif dep in ("ccomp",):
+            frame.clausal = frame.clausal or child
+        elif dep == "prt":
+            frame.particle = child.text.lower()
+    frame.preps = list(_preps(token))
+    if frame.object is not None:
+        frame.preps += [p for p in _preps(frame.object) if p not in frame.preps]
+
+
+def _own_subject(token: Token) -> Token | None:
+    return next((c for c in token.children if c.dep_ in _SUBJECTS and c.dep_ != "expl"), None)
+
+
+def _find_subject(token: Token) -> Token | None:
+    """The subject, through conjunction, control and relative clauses."""
+    own = _own_subject(token)
+    if own is not None:
+        if own.tag_ in ("WP", "WDT") and token.dep_ == "relcl":
+            return token.head
+        return own
+    head = token.head
+    if token.dep_ in ("conj", "dep") and head != token and head.pos_ in ("VERB", "AUX"):
+        return _find_subject(head)
+    if token.dep_ == "conj" and head.dep_ in ("acomp", "attr") and head.head.pos_ in ("VERB", "AUX"):
+        return _find_subject(head.head)
+    if token.dep_ in ("xcomp", "pcomp", "advcl") and head != token:
+        while head.pos_ not in ("VERB", "AUX") and head.head != head:
+            head = head.head
+        if head.pos_ in ("VERB", "AUX") and head != token:
+            if token.dep_ == "xcomp" and head.lemma_.lower() in _CONTROL:
+                other = next((c for c in head.children if c.dep_ in ("dobj", "dative")), None)
+                if other is not None:
+                    return other
+            return _find_subject(head)
+    if token.dep_ == "ccomp" and head.pos_ in ("VERB", "AUX") and token.tag_ in ("VBG",):
+        return _find_subject(head)
+    if token.dep_ == "acl" and head.pos_ in ("NOUN", "PROPN", "PRON"):
+        return head
+    return None
+
+
+def _tense(token: Token, auxiliaries: set[str]) -> str:
+    if auxiliaries & {"will", "shall", "'ll", "wo"}:
+        return "future"
+    aux = [c for c in token.children if c.dep_ in ("aux", "auxpass")]
+    if any(c.lemma_ == "have" and c.tag_ in ("VBP", "VBZ", "VB") for c in aux):
+        return "perfect"
+    if any(c.tag_ == "VBD" for c in aux):
+        return "past"
+    if aux and any(c.tag_ in ("VBZ", "VBP", "MD") for c in aux):
+        return "present"
+    if token.tag_ == "VBD" or (token.tag_ == "VBN" and not aux):
+        return "past"
+    return "base" if token.tag_ == "VB" and not aux else "present"
+
+
+def frame_of(token: Token, sentence: Sentence) -> Frame:
+    """The frame of one verb."""
+    auxiliaries = {c.lemma_.lower() if c.lemma_ != "'d" else "'d" for c in token.children if c.dep_ in ("aux", "auxpass")}
+    auxiliaries |= {c.text.lower() for c in token.children if c.dep_ == "aux"}
+    frame = Frame(token, sentence, lemma_of(token), auxiliaries=frozenset(auxiliaries))
+    _arguments(frame, token)
+    frame.subject = _find_subject(token)
+    lefts = {c.text.lower() for c in token.children if c.dep_ in ("neg", "advmod", "preconj", "det")}
+    frame.negated = bool(lefts & _NEGATIONS - {"no"})
+    words = [t.text.lower() for t in token.subtree]
+    frame.ended = "anymore" in words or ("any" in words and "more" in words and frame.negated) or ("no" in lefts and "longer" in words)
+    if frame.ended and "no" in lefts:
+        frame.negated = True
+    for other in (frame.object, frame.complement):
+        if other is not None and any(c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children):
+            frame.negated = True
+    frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
+    frame.tense = _tense(token, auxiliaries)
+    frame.progressive = token.tag_ == "VBG"
+    return frame
+
+
+def frames(sentence: Sentence) -> list[Frame]:
+    """Every clause of a sentence in order, each linked to the one it depends on."""
+    found = {t.i: frame_of(t, sentence) for t in sentence.doc if _is_clause(t)}
+    for frame in found.values():
+        head = frame.verb.head
+        while head.i not in found and head.head != head:
+            head = head.head
+        if head.i in found and head.i != frame.verb.i:
+            frame.parent = found[head.i]
+    for frame in found.values():
+        _inherit(frame)
+    return [found[i] for i in sorted(found)]
+
+
+def _inherit(frame: Frame) -> None:
+    """What a clause takes over from the one it hangs on: tense and negation of a conjunct, a left-out subject."""
+    verb, parent = frame.verb, frame.parent
+    bare = not any(c.dep_ in ("aux", "auxpass") for c in verb.children)
+    if parent is not None and verb.dep_ == "conj" and bare and _own_subject(verb) is None:
+        frame.auxiliaries |= parent.auxiliaries
+        if verb.tag_ in ("VB", "VBG", "VBN") and parent.verb.tag_ == verb.tag_:
+            frame.tense, frame.progressive = parent.tense, parent.progressive
+    if frame.subject is None and (parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")):
+        root = frame
+        while root.parent is not None and root.subject is None:
+            root = root.parent
+        frame.dropped = root.subject is None

@@ -1,0 +1,85 @@
+"""What noun phrases state in passing: "my sister Ana", "Pedro, my roommate", "my boss's wife Carla", "our dog Biscuit"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .drafts import Draft
+from .frames import conjuncts
+from .lexicon import words
+from .people import Discourse, Ref, Resolver, kin_group, name_phrase
+from .phrases import forms, is_name, kin_of, listed
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+    from .parse import Sentence
+
+
+def apply(sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
+    """Every relation that a noun phrase of the sentence states."""
+    for token in sentence.doc:
+        if token.pos_ not in ("NOUN", "PROPN", "ADJ", "X"):
+            continue
+        yield from _relation(token, sentence, resolver)
+        yield from _pet(token, sentence, resolver, discourse)
+
+
+def _names_after(kin: Token, first: Token | None) -> list[Token]:
+    """The names that stand for a relation noun; of a plural ("my kids Mia and Oskar") all that are joined."""
+    if first is None:
+        return []
+    plural = (kin_of(kin) or ("", "", ""))[1] == "p"
+    return [t for t in conjuncts(first) if is_name(t)] if plural else [first]
+
+
+def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[Draft]:
+    kin, name = kin_group(token)
+    if kin is None or (name is not None and token != kin and token != name):
+        return
+    if name is not None and token == name and kin_of(kin) and kin.head != token and kin.i < token.i and kin_group(kin)[1] == token:
+        return
+    found = kin_of(kin)
+    ref = resolver.resolve(token)
+    if found is None or ref is None or ref.relation is None or name is None:
+        return
+    owner, predicate, word = ref.relation
+    low = {t.text.lower() for t in [*kin.lefts, kin]}
+    over = bool(low & (words_of("ex") | {"former", "late", "old"})) and predicate in ("spouse", "partner", "manager", "roommate", "colleague", "knows")
+    for each in _names_after(kin, name):
+        written = name_phrase(each, sentence)
+        if written.casefold() == owner.casefold():
+            continue
+        aliases = [(f"{owner}'s {word}", written)] if found[1] != "p" else []
+        yield Draft(owner, predicate, written, "-" if over else "+", rule="nominal", aliases=aliases, position=token.i)
+        if predicate == "knows" and word in words("occupations"):
+            yield Draft(written, "occupation", word, rule="nominal", position=token.i)
+
+
+def words_of(name: str) -> frozenset[str]:
+    return words(name)
+
+
+def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
+    """"my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
+    if is_name(token) and token.text[:1].isupper() and token.dep_ not in ("ROOT",) and not listed(token, "animal") or not listed(token, "animal"):
+        return
+    names: list[Token] = [t for c in token.children if c.dep_ in ("appos", "flat") and is_name(c) for t in conjuncts(c)]
+    after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
+    if not names and after is not None and is_name(after) and not after.ent_type_ == "GPE" and token.head.i in (after.i, after.head.i):
+        names = [after]
+    for child in token.children:
+        if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
+            names += [t for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "ccomp", "xcomp") for t in conjuncts(c)]
+    owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
+    kind = next((f for f in forms(token) if f in words("animals")), token.lemma_.lower())
+    for each in names:
+        written = name_phrase(each, sentence)
+        discourse.note(Ref(written, "animal"))
+        if owner is not None and owner.name != written:
+            yield Draft(owner.name, "has_pet", written, rule="pet", position=token.i, aliases=[(f"{owner.name}'s {kind}", written)])
+        yield Draft(written, "species", token.lemma_.lower() if kind == "" else kind.rstrip("s") if token.tag_ == "NNS" else kind, subject_type="animal", rule="pet", position=token.i)
+    if owner is not None and not names and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT") and listed(token, "animal"):
+        written = sentence.written([t for t in [*token.lefts, token] if t.dep_ in ("amod", "compound", "nummod") or t == token])
+        yield Draft(owner.name, "has_pet", written, rule="pet", position=token.i, confidence=0.7)

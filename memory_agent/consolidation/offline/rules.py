@@ -1,0 +1,267 @@
+"""Verbs to predicates: the table in `data/verbs.json`, and the few lines that walk it.
+
+A rule names verbs, the argument it reads ("obj", "iobj", "xcomp", "inf", "@at|for", "none"), the
+classes that the argument must or must not be of, and the predicate. For each argument the first
+rule that fits speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memory_agent.records import Modality, PartialDate, Polarity
+
+from .classes import fits
+from .dates import Expression
+from .drafts import OBJECT_TYPES, Draft
+from .frames import Frame, conjuncts
+from .lexicon import data
+from .people import Discourse, Ref, Resolver
+from .phrases import noun_phrase, verb_phrase
+from .status import Status
+
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
+Rule = dict[str, Any]
+
+
+@dataclass
+class Clause:
+    """A frame with all that is known of it: its subject, its standing, its dates."""
+
+    frame: Frame
+    subject: Ref | None
+    status: Status
+    since: PartialDate | None
+    until: PartialDate | None
+    point: PartialDate | None
+    ahead: bool
+    """Whether its date lies after the turn."""
+    dates: list[Expression]
+    resolver: Resolver
+    discourse: Discourse
+
+    @property
+    def modality(self) -> Modality:
+        kind = self.status.kind
+        return "possible" if kind == "possible" else "planned" if kind in ("planned", "duty", "goal") else "actual"
+
+    def draft(self, predicate: str, obj: str, *, polarity: Polarity = "+", rule: str, subject: Ref | None = None, **more: Any) -> Draft:
+        """A draft of this clause, with its dates where they belong."""
+        who = subject or self.subject
+        assert who is not None
+        start, end = self.since or self.point, self.until
+        if polarity == "-" and predicate not in ("prefers", "likes", "dislikes"):
+            start, end = None, end or self.point
+        draft = Draft(
+            who.name, predicate, obj, polarity, more.pop("modality", self.modality), start, end, subject_type=who.type, rule=rule,
+            position=self.frame.verb.i, **more,
+        )  # fmt: skip
+        return draft
+
+
+@lru_cache(maxsize=1)
+def _by_verb() -> dict[str, list[Rule]]:
+    index: dict[str, list[Rule]] = {}
+    for rule in data("verbs"):
+        for verb in rule["v"].split("|"):
+            index.setdefault(verb, []).append(rule)
+    return index
+
+
+def _arguments(clause: Clause, rule: Rule) -> list[Token]:
+    """The tokens that the rule's argument names in this clause."""
+    frame, arg = clause.frame, rule["arg"]
+    if arg == "obj":
+        token = frame.object or (frame.complement if frame.lemma in ("become", "go", "turn", "make", "get", "eat") or frame.passive else None)
+        return conjuncts(token) if token is not None else []
+    if arg == "oprd":
+        return [frame.complement] if frame.complement is not None else []
+    if arg == "iobj":
+        return conjuncts(frame.object) if frame.receiver is not None and frame.object is not None else []
+    if arg in ("xcomp", "inf"):
+        token = frame.infinitive
+        if token is None or token.pos_ != "VERB" or (arg == "inf" and token.tag_ != "VB"):
+            return []
+        return [t for t in conjuncts(token)]
+    if arg == "ccomp":
+        return [frame.clausal] if frame.clausal is not None else []
+    if arg.startswith("@"):
+        wanted = arg[1:].split("|")
+        return [t for word, t in frame.preps if word in wanted or (frame.particle and f"{frame.particle} {word}" in wanted)]
+    return [frame.verb]
+
+
+def _fits_clause(clause: Clause, rule: Rule) -> bool:
+    frame, status = clause.frame, clause.status
+    particle = rule.get("prt")
+    if particle == "-" and frame.particle:
+        return False
+    if particle and particle != "-" and frame.particle not in particle.split("|") and not any(
+        c.text.lower() in particle.split("|") for c in frame.verb.rights
+    ):
+        return False
+    if rule.get("passive") and not (frame.passive or frame.verb.tag_ == "VBN"):
+        return False
+    if not rule.get("passive") and frame.passive and rule["arg"] in ("obj", "iobj"):
+        return False
+    if rule.get("cannot") and not (frame.negated and frame.auxiliaries & {"can", "could", "ca"}):
+        return False
+    if rule.get("neg_only") and not (status.negated or frame.lemma in ("avoid", "skip", "drop")):
+        return False
+    present = frame.tense in ("present", "base") or (frame.tense == "perfect" and frame.progressive)
+    if rule.get("present_only") and not present or rule.get("past_only") and (present or status.kind != "actual"):
+        return False
+    if rule.get("simple_only") and (frame.progressive or frame.object is not None or status.negated):
+        return False
+    if rule.get("progressive_only") and not frame.progressive:
+        return False
+    if rule.get("future_only") and not (clause.point and present):
+        return False
+    if rule.get("verbs_only") and not (frame.passive or frame.tense in ("past", "perfect")):
+        return False
+    return not (rule.get("dated") and clause.point is None)
+
+
+def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
+    sentence = clause.frame.sentence
+    if rule.get("is") and not fits(token, rule["is"], sentence):
+        return False
+    if rule.get("not") and fits(token, rule["not"], sentence):
+        return False
+    if rule.get("arg2"):
+        return any(word in rule["arg2"].split("|") for word, _ in clause.frame.preps)
+    return not (rule["arg"] not in ("none", "xcomp", "inf", "ccomp") and token.pos_ == "PRON" and not rule.get("is"))
+
+
+def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
+    sentence, form = clause.frame.sentence, rule.get("fmt", "np")
+    if rule.get("o"):
+        fixed: str = rule["o"]
+        return fixed
+    if form == "vp":
+        return sentence.written(verb_phrase(clause.frame.verb, clause.dates))
+    if form in ("inf", "clause"):
+        return sentence.written(verb_phrase(token, clause.dates))
+    if form == "ger":
+        return _gerund(clause.frame.verb.lemma_.lower())
+    if form == "collect":
+        return "collecting " + sentence.written(noun_phrase(token, clause.dates, deep=False))
+    if form == "teacher":
+        return sentence.written(noun_phrase(token, clause.dates, deep=False)) + " teacher"
+    if form == "miss":
+        return "misses " + sentence.written(noun_phrase(token, clause.dates, deep=False))
+    if token.pos_ == "VERB":
+        return sentence.written(verb_phrase(token, clause.dates))
+    return entity_text(token, clause)
+
+
+def _gerund(lemma: str) -> str:
+    if lemma.endswith("e") and not lemma.endswith("ee"):
+        return lemma[:-1] + "ing"
+    if len(lemma) <= 4 and lemma[-1] in "mgnpt" and lemma[-2] in "aiou" and lemma[-3] not in "aeiou":
+        return lemma + lemma[-1] + "ing"
+    return lemma + "ing"
+
+
+def entity_text(token: Token, clause: Clause) -> str:
+    """The object in words: a person by name (or "Maya's sister"), anything else as a short phrase."""
+    if fits(token, "person:name|kin", clause.frame.sentence):
+        ref = clause.resolver.resolve(token)
+        if ref is not None:
+            return ref.name
+    return clause.frame.sentence.written(noun_phrase(token, clause.dates))
+
+
+def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | None:
+    """Predicate, polarity and modality of a rule that fits; None when the clause does not assert it."""
+    status, frame, predicate = clause.status, clause.frame, rule["p"]
+    negated = status.negated
+    ends = rule.get("pol") == "-"
+    if rule["kind"] == "event":
+        if status.kind in ("planned", "possible", "goal", "duty"):
+            wanted = rule.get("plan")
+            return (wanted, "+", clause.modality) if wanted and status.kind in ("planned", "possible") and not negated else None
+        if frame.tense in ("present", "base") and not frame.passive and not ends and not rule.get("present_ok"):
+            if frame.progressive and rule.get("progressive"):
+                return rule["progressive"], "-" if negated else "+", "actual"
+            return None
+        if ends and negated:
+            return None
+        if negated and predicate == "did":
+            return None
+        return predicate, "-" if ends or negated else "+", rule.get("past_modality", "actual")
+    if status.kind in ("goal", "duty", "planned"):
+        return None
+    if rule.get("cannot"):
+        return predicate, "+", "actual"
+    past = rule.get("past")
+    gone = frame.tense == "past" and clause.since is None or status.ended
+    if gone and past:
+        if past.endswith("?"):
+            return None
+        if past.endswith("-"):
+            return (past[:-1], "-", "actual") if not (frame.negated and not frame.ended) else None
+        if past != predicate or not status.ended:
+            return past, "-" if status.negated and not status.ended else "+", "actual"
+    if gone and not status.ended and predicate not in ("allergic_to",):
+        return (predicate, "-", clause.modality) if negated and clause.frame.ended else None
+    return predicate, "-" if negated and not rule.get("neg_only") else "+", clause.modality
+
+
+def _recipient(clause: Clause) -> Ref | None:
+    receiver = clause.frame.receiver
+    return clause.resolver.resolve(receiver) if receiver is not None else None
+
+
+def apply(clause: Clause) -> Iterator[Draft]:
+    """Every fact that the verb table reads in the clause."""
+    used: set[int] = set()
+    for rule in _by_verb().get(clause.frame.lemma, ()):
+        if not _fits_clause(clause, rule):
+            continue
+        subject = _recipient(clause) if rule.get("recipient") else clause.subject
+        if subject is None or subject.plural and rule.get("subj") == "single":
+            continue
+        for token in _arguments(clause, rule):
+            if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
+                continue
+            standing = _standing(clause, rule)
+            used.add(token.i)
+            if standing is None:
+                continue
+            draft = _build(clause, rule, token, standing, subject)
+            if draft is not None:
+                yield draft
+
+
+def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polarity, Modality], subject: Ref) -> Draft | None:
+    predicate, polarity, modality = standing
+    if rule.get("arg2"):
+        token = next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
+    text = _object_text(clause, rule, token)
+    if text == "@partner":
+        known = clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "spouse"))
+        if known is None:
+            predicate, text, polarity = "relationship_status", "single", "+"
+        else:
+            text = known
+    if rule.get("owe"):
+        text = _owed(clause, token)
+    if not text or text.casefold() == subject.name.casefold():
+        return None
+    draft = clause.draft(predicate, text, polarity=polarity, modality=modality, rule=f"verb:{clause.frame.lemma}", subject=subject)
+    if OBJECT_TYPES.get(predicate) == "person" and text == clause.discourse.addressee and predicate == "met":
+        return None
+    return draft
+
+
+def _owed(clause: Clause, token: Token) -> str:
+    """"I owe Sam 20 euros": the sum and the person."""
+    sentence, frame = clause.frame.sentence, clause.frame
+    sum_ = sentence.written(noun_phrase(token, clause.dates))
+    return f"{sum_} to {entity_text(frame.receiver, clause)}" if frame.receiver is not None else sum_

@@ -1,0 +1,145 @@
+"""Chat text made regular enough to parse, with every character traced back to where it was written.
+
+Spells out what the parser trips over ("couldnt", "theres", "w/", "gonna"), drops emoji and laughter,
+and stands a single name in for each quoted title. Data: `data/spelling.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .lexicon import data
+
+_QUOTED = r"[\"“„«](?P<quote>[^\"“”„«»\n]{1,400})[\"”“»]"
+_EMOJI = r"(?P<emoji>[\U0001F000-\U0001FAFF\u2600-\u27BF\u2190-\u21FF\uFE0F\u200D\u2B50\u2764]+|<3|:\)|:\(|;\)|:D|:P|xD)"
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|approx|dept|no|tel|e\.g|i\.e|a\.m|p\.m)|\b[A-Z]|\w\.\w|str)\.$"
+)
+_BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|\s+[-–—]+\s+|…|;\s|—|\.\.+")
+_TURNED = re.compile(
+    r",\s+(?=(?:(?:and|but|so|or)\s+)?(?:what|how|where|who|why|when|do|does|did|have you|has he|are you|is it|can you|could you|would you|"
+    r"will you|any)\b[^.!?]*\?)",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Characters [start, end) of the regular text: one sentence, or a part set off by a dash."""
+
+    start: int
+    end: int
+    question: bool
+    joined: bool
+    """Set off from the segment before by a dash, so it may lean on it."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A turn's text: as written, regular, and for each regular character the [start, end) it came from."""
+
+    written: str
+    regular: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    titles: frozenset[int]
+    """Where, in the regular text, a name stands for a quoted title."""
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where regular characters [start, end) stand in the text as written."""
+        while end - 1 > start and self.regular[end - 1].isspace():
+            end -= 1
+        if end <= start:
+            return self.starts[start], self.ends[start]
+        return self.starts[start], self.ends[end - 1]
+
+    def original(self, start: int, end: int) -> str:
+        """What was written where regular characters [start, end) stand."""
+        a, b = self.span(start, end)
+        return self.written[a:b].strip()
+
+
+@lru_cache(maxsize=1)
+def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
+    table: dict[str, str] = data("spelling")["replace"]
+    words = "|".join(sorted((re.escape(w) for w in table), key=len, reverse=True))
+    pattern = re.compile(rf"{_QUOTED}|{_EMOJI}|(?<![\w@./'-])(?P<word>{words})(?![\w@'-]|\.\w)", re.I)
+    return pattern, table
+
+
+def _is_title(quote: str) -> bool:
+    words = re.findall(r"[^\W\d_]+", quote)
+    return 0 < len(words) <= 9 and words[0][0].isupper() and words[-1][0].isupper() and not re.search(r"[.?;]\s", quote)
+
+
+def _replacement(m: re.Match[str], table: dict[str, str], text: str) -> tuple[str, int, int]:
+    """What stands for a match, and the written characters it stands for."""
+    if (quote := m["quote"]) is not None:
+        a, b = m.span("quote")
+        if _is_title(quote):
+            return "Titleword", a, b - len(re.search(r"[.,!]*$", quote)[0])  # type: ignore[index]
+        return (quote, a, b) if len(quote.split()) <= 3 else ("something", a, b)
+    if m["emoji"] is not None:
+        after = text[m.end() :].lstrip()
+        before = text[: m.start()].rstrip()
+        stop = before and before[-1].isalnum() and (not after or after[0].isupper())
+        return ("." if stop else ""), m.start(), m.end()
+    word = table[m["word"].lower()]
+    return (word[0].upper() + word[1:] if m["word"][0].isupper() and word else word), m.start(), m.end()
+
+
+def regularise(written: str) -> Text:
+    """The text made regular; nothing in it is lost track of."""
+    pattern, table = _spelling()
+    out: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    titles: set[int] = set()
+
+    def keep(a: int, b: int) -> None:
+        for i in range(a, b):
+            out.append({"’": "'", "‘": "'", "\u00a0": " "}.get(written[i], written[i]))
+            starts.append(i)
+            ends.append(i + 1)
+
+    position = 0
+    folded = written.replace("’", "'").replace("‘", "'")
+    for m in pattern.finditer(folded):
+        keep(position, m.start())
+        new, a, b = _replacement(m, table, folded)
+        if new == m["quote"]:
+            keep(a, b)
+        else:
+            if new == "Titleword":
+                titles.add(len(out))
+            out += new
+            starts += [a] * len(new)
+            ends += [b] * len(new)
+        position = m.end()
+    keep(position, len(written))
+    return Text(written, "".join(out), tuple(starts), tuple(ends), frozenset(titles))
+
+
+def segments(text: Text) -> list[Segment]:
+    """The sentences of a turn; a question tacked on behind a comma is one of its own."""
+    regular, found, start, joined = text.regular, list[Segment](), 0, False
+    cuts = sorted(
+        [(m.start(), m.end()) for m in _BREAK.finditer(regular)] + [(m.start(), m.end()) for m in _TURNED.finditer(regular)]
+    )
+    for a, b in [*cuts, (len(regular), len(regular))]:
+        if a < start:
+            continue
+        mark = regular[a:b]
+        if mark.startswith(".") and len(mark) == 1 and b < len(regular) and _ABBREVIATION.search(regular[max(0, a - 6) : b]):
+            continue
+        if mark.startswith(".") and len(mark) == 1 and regular[b:].lstrip()[:1].islower() and regular[a - 1 : a].isdigit():
+            continue
+        end = b if mark.strip() and mark.strip()[0] in ".!?" else a
+        if regular[start:end].strip(" .,!?;-–—"):
+            lead = len(regular[start:end]) - len(regular[start:end].lstrip())
+            found.append(Segment(start + lead, end, "?" in mark, joined))
+        joined = bool(re.search(r"[-–—…]", mark))
+        start = b
+    return found

@@ -1,0 +1,64 @@
+"""Facts that are read off the letters: telephone numbers, addresses, e-mail, secrets, ages in brackets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .drafts import Draft
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(r"(?<![\w./-])\+?\d(?:[\d()/ -]{5,17})\d(?![\w/-])")
+_PHONE_CUE = re.compile(r"\b(?:phone|number|num|cell|mobile|call me|reach me|ring me|text me|whatsapp|tel|landline|handy)\b", re.I)
+_STREET = (
+    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|court|ct|square|sq|place|pl|terrace|boulevard|blvd|close|crescent|row|hill|gardens?)"
+)
+_ADDRESS = re.compile(
+    rf"\b\d{{1,5}}[a-z]?,? (?:[A-Z][\w'.-]*\s){{1,3}}?{_STREET}\b\.?(?:,\s*(?:apt\.?|flat|unit|apartment)?\s*[\w -]{{1,30}}?(?=[,.;!?]|$))*"
+    r"|\b[A-ZÄÖÜ][\w'äöüß.-]*(?:stra(?:ß|ss)e|str\.|weg|platz|gasse|allee|straat|laan|gracht|gatan|vägen|plein) ?\d{1,4}[a-z]?(?:,\s*\d{4,5} [A-Z]\w+)?"
+    r"|\b(?:Rua|Avenida|Av\.|Calle|Via|Rue|Rua da|Rua do|Plaza|Piazza) (?:[A-Za-zÀ-ÿ'.]+ ){0,4}?[A-ZÀ-Ý][\wÀ-ÿ]+,? (?:n[ºo.]* ?)?\d{1,4}(?:,\s*[\w -]{1,30}?(?=[,.;!?]|$))?",
+)
+_SECRET = re.compile(
+    r"\b(?P<what>(?:[\w-]+ ){0,2}?(?:password|passcode|passphrase|pin(?: code)?|api key|access code|door code|gate code|entry code|security code|alarm code|"
+    r"account number|iban|ssn|social security number|credit card(?: number)?|card number|key code|safe code|combination|login|passport number))\b"
+    r"(?: (?:for|to|of|on) (?P<of>(?:the |my |our )?[\w ]{2,25}?))?(?:\s+is|'s|\s+was|:|=|\s+are)\s+(?P<value>\S+)",
+    re.I,
+)
+_NOT_SECRET = re.compile(r"^(?:not|a|the|too|very|so|wrong|incorrect|expired|forgotten|weak|strong|on|in|what|really)$", re.I)
+_BRACKET_AGE = re.compile(r"\b(?P<name>[A-Z][\w'-]+) \((?P<age>\d{1,3})\)")
+_COMMA_AGE = re.compile(r"\b(?P<name>[A-Z][a-zà-ÿ'-]+), (?P<age>\d{1,2})(?=,|\s+and\b|[.!?]|$)")
+_OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
+
+
+def _mine(text: str, start: int, end: int) -> bool:
+    """Whether the value is offered as the speaker's own and not somebody else's."""
+    around = text[max(0, start - 60) : start].lower()
+    return not re.search(r"\b(?:his|her|their|your|'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)?\W{0,8}(?:is|'s|:)?\W*$", around)
+
+
+def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
+    """(draft, start, end) for every value in a text as written."""
+    taken: list[tuple[int, int]] = []
+    for m in _SECRET.finditer(text):
+        if _NOT_SECRET.match(m["value"]):
+            continue
+        what = _OF.sub("", m["what"]).strip()
+        what = re.sub(r"^(?:and|so|btw|ok|is|that|new|old)\s+", "", what)
+        kind = f"{what} for {_OF.sub('', m['of'])}" if m["of"] else what
+        taken.append(m.span())
+        yield Draft(speaker, "secret", kind, rule="value"), *m.span()
+    for m in _EMAIL.finditer(text):
+        if _mine(text, *m.span()):
+            taken.append(m.span())
+            yield Draft(speaker, "email", m[0].rstrip("."), rule="value"), *m.span()
+    for m in _ADDRESS.finditer(text):
+        taken.append(m.span())
+        yield Draft(speaker, "address", m[0].rstrip(" ,."), rule="value"), *m.span()
+    for m in _PHONE.finditer(text):
+        digits = re.sub(r"\D", "", m[0])
+        if any(m.start() < b and a < m.end() for a, b in taken) or not 7 <= len(digits) <= 15:
+            continue
+        if _PHONE_CUE.search(text[max(0, m.start() - 50) : m.end() + 25]) and _mine(text, *m.span()):
+            yield Draft(speaker, "phone", m[0].strip(), rule="value"), *m.span()
+    for m in _BRACKET_AGE.finditer(text):
+        yield Draft(m["name"], "has_age", m["age"], rule="value"), *m.span()
