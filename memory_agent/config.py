@@ -7,7 +7,9 @@ the default here. Keys of model providers are read by their own clients.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,6 +39,8 @@ class Settings(BaseModel):
     """Path or name of the causal language model that is distilled into; empty for SmolLM2-135M-Instruct."""
     allow_downloads: bool = False
     """Whether models may be fetched from a hub when they are not on this machine."""
+    cache: str = ""
+    """Folder for converted models, which can always be made again; empty for the user's cache folder."""
     threads: int = 0
     """CPU threads for models; 0 leaves it to the library."""
     lock_wait: float = 30.0
@@ -59,3 +63,16 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise InvalidInput(f"setting {name!r} ({PREFIX}{name.upper()}): {first['msg']}") from error
+
+    def cache_folder(self, environ: Mapping[str, str] | None = None) -> Path:
+        """Where converted models are kept; not made until something is put there."""
+        if self.cache:
+            return Path(self.cache).expanduser()
+        env = os.environ if environ is None else environ
+        if sys.platform == "win32":
+            base = Path(env.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return base / "memory-agent"

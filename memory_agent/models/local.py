@@ -1,0 +1,479 @@
+"""The student: a small causal language model in this process, with adapters that are swapped while it stays loaded.
+
+`LocalModel` answers batches of questions greedily. An answer depends on its own prompt and the
+adapter alone, to the last byte, and not on what else was asked in the same call: every prompt is
+laid out on a canvas whose shape (rows, columns) follows from its own length, and short batches are
+filled up. Matrix kernels round differently for different shapes, so this is what makes one
+question asked twice in different company give one answer (measured: 34 of 72 batches of free shape
+differed in some bit, 0 of 400 canvases did).
+
+`LocalChatModel` is the same model as langchain's `BaseChatModel`, one conversation at a time, streaming.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict
+
+from memory_agent.config import Settings
+from memory_agent.errors import InvalidInput, MissingExtra, ModelError
+from memory_agent.models.device import best_device, best_dtype, cpu_threads
+from memory_agent.models.template import ChatFormat, Message
+from memory_agent.models.weights import Weights, find_student
+
+if TYPE_CHECKING:
+    import torch
+
+Prompt = str | Sequence[Message]
+"""A question, or a conversation that ends with the user's message."""
+
+_COLUMNS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""Widths of a canvas, in tokens; a longer prompt gets one of its own width."""
+_CELLS = 1536
+"""Rows times columns of a canvas, at most, so that filling up stays cheap."""
+_MOST_ROWS = 16
+_ADAPTERS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer: its text, its length and the prompt's in tokens, and how sure the model was at its least sure token.
+
+    `min_probability` counts the end of the answer, where the model ended it.
+    """
+
+    text: str
+    tokens: int
+    prompt_tokens: int
+    min_probability: float
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    chat: ChatFormat
+    device: torch.device
+    dtype: torch.dtype
+    takes: frozenset[str]
+    longest: int
+
+
+class LocalModel:
+    """A causal language model of transformers. Loaded at first use; safe to share between threads.
+
+    Questions are asked without the system line that a template may slip in: adapters are trained so.
+    """
+
+    def __init__(self, weights: Weights, *, threads: int = 0) -> None:
+        """`threads`: CPU threads to compute on; 0 leaves it to torch."""
+        self.weights = weights
+        self._threads = threads
+        self._lock = threading.RLock()
+        self._loaded: _Loaded | None = None
+        self._peft: Any = None
+        self._adapters: dict[Path, str] = {}
+        self._named = 0
+
+    @classmethod
+    def load(cls, settings: Settings) -> LocalModel:
+        """The student of the settings; one object a process for one folder of weights.
+
+        Raises ModelNotFound when it is not on this machine, with the way out.
+        """
+        weights = find_student(settings)
+        with _sharing:
+            return _shared.setdefault((weights.folder, settings.threads), cls(weights, threads=settings.threads))
+
+    @property
+    def name(self) -> str:
+        return self.weights.name
+
+    @property
+    def revision(self) -> str:
+        """Hash of the weights and the chat template: what an adapter is bound to."""
+        return self.weights.revision
+
+    @property
+    def chat(self) -> ChatFormat:
+        """The chat template and tokenizer."""
+        return self._ready().chat
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text` in this model's tokenizer."""
+        return len(self.chat.ids(text))
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        adapter: Path | None = None,
+        max_new_tokens: int = 32,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[Generation]:
+        """Greedy answers, in the order of the prompts; each is a function of its prompt and adapter alone.
+
+        `adapter` is a PEFT adapter folder, None the untouched base. Raises ModelError when it does not load or
+        fit, InvalidInput for a prompt longer than the model's window.
+        """
+        with self._lock:
+            loaded = self._ready()
+            rows = [loaded.chat.prompt_ids(prompt) for prompt in prompts]
+            for row in rows:
+                self._check_length(row, max_new_tokens)
+            order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
+            answers: dict[int, Generation] = {}
+            with self._using(adapter), self._computing():
+                for width, part in _canvases([(i, len(rows[i])) for i in order]):
+                    found = _greedy(loaded, [rows[i] for i in part], width, _rows(width), max_new_tokens)
+                    answers.update(zip(part, found, strict=True))
+                    if progress is not None:
+                        progress(len(answers) / len(rows))
+            return [answers[i] for i in range(len(rows))]
+
+    def stream(
+        self, prompt: Prompt, *, adapter: Path | None = None, max_new_tokens: int = 256
+    ) -> Iterator[tuple[str, Generation | None]]:
+        """Pieces of one greedy answer as they come; the last one is empty and has the whole. Raises as `generate`."""
+        with self._lock:
+            loaded = self._ready()
+            row = loaded.chat.prompt_ids(prompt)
+            self._check_length(row, max_new_tokens)
+            with self._using(adapter), self._computing():
+                said, ids, least = "", [], 1.0
+                for chosen, sure in _steps(loaded, [row], len(row), max_new_tokens):
+                    least = min(least, sure[0])
+                    if chosen[0] in loaded.chat.stops:
+                        break
+                    ids.append(chosen[0])
+                    text = loaded.chat.text(ids)
+                    if len(text) > len(said) and not text.endswith("�"):  # half a character is not shown
+                        yield text[len(said) :], None
+                        said = text
+                text = loaded.chat.text(ids)
+                if len(text) > len(said):
+                    yield text[len(said) :], None
+                yield "", Generation(text, len(ids), len(row), least)
+
+    def log_probs(self, pairs: Sequence[tuple[Prompt, str]], *, adapter: Path | None = None) -> list[list[float]]:
+        """Log-probability of every token of each given answer to its prompt, the end of the answer included."""
+        with self._lock:
+            chat = self._ready().chat
+            rows = [(chat.prompt_ids(prompt), chat.answer_ids(answer)) for prompt, answer in pairs]
+            with self._using(adapter), self._computing():
+                return [self._scored([*prompt, *answer], len(prompt)) for prompt, answer in rows]
+
+    def perplexity(self, text: str, *, adapter: Path | None = None, window: int = 512) -> float:
+        """Perplexity of running text, in windows of that many tokens that do not overlap."""
+        import math
+
+        with self._lock:
+            ids = self._ready().chat.ids(text)
+            if len(ids) < 2:
+                raise InvalidInput("perplexity needs a text of at least two tokens")
+            with self._using(adapter), self._computing():
+                scores = [s for i in range(0, len(ids), window) for s in self._scored(ids[i : i + window], 1)]
+        return math.exp(-sum(scores) / len(scores))
+
+    def _scored(self, ids: Sequence[int], start: int) -> list[float]:
+        """Log-probabilities of ids[start:], each given all before it."""
+        import torch
+
+        loaded = self._ready()
+        if len(ids) <= start:
+            return []
+        with torch.inference_mode():
+            x = torch.tensor([list(ids)], device=loaded.device)
+            logits = loaded.model(input_ids=x, use_cache=False).logits[0, start - 1 : -1].float()
+            scores: list[float] = logits.log_softmax(-1).gather(1, x[0, start:, None])[:, 0].tolist()
+        return scores
+
+    def _ready(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _load(self.weights)
+            return self._loaded
+
+    def _check_length(self, row: Sequence[int], new: int) -> None:
+        longest = self._ready().longest
+        if len(row) + new > longest:
+            raise InvalidInput(
+                f"a prompt of {len(row)} tokens and an answer of up to {new} do not fit into the "
+                f"{longest} tokens of {self.name}"
+            )
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        import torch
+
+        loaded = self._ready()
+        # In float32 the split of rows over threads changes the last bits; in bfloat16 it does not.
+        exact = loaded.device.type == "cpu" and loaded.dtype == torch.float32
+        with cpu_threads(1 if exact else self._threads):
+            yield
+
+    @contextmanager
+    def _using(self, adapter: Path | None) -> Iterator[None]:
+        """The model with that adapter, or with none, inside the block."""
+        if adapter is None:
+            if self._peft is None:
+                yield
+            else:
+                with self._peft.disable_adapter():
+                    yield
+            return
+        name = self._adapters.get(adapter.resolve())
+        if name is None:
+            self._load_adapter(adapter)
+        else:
+            self._peft.set_adapter(name)
+        yield
+
+    def _load_adapter(self, adapter: Path) -> None:
+        """Load, activate and remember; the one loaded first goes when there are too many."""
+        folder = adapter.resolve()
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise MissingExtra("answering from an adapter", "distill") from error
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise ModelError(f"{folder} is no adapter folder: it has no adapter_model.safetensors")
+        name = f"adapter{self._named}"
+        self._named += 1
+        try:
+            if self._peft is None:
+                model = self._ready().model
+                self._peft = PeftModel.from_pretrained(model, folder, adapter_name=name, autocast_adapter_dtype=False)
+            else:
+                self._peft.load_adapter(folder, adapter_name=name, autocast_adapter_dtype=False)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"the adapter at {folder} does not load onto {self.name}: {error}") from error
+        self._peft.eval()
+        self._adapters[folder] = name
+        self._peft.set_adapter(name)
+        if len(self._adapters) > _ADAPTERS_KEPT:
+            self.unload(next(iter(self._adapters)))
+
+    def unload(self, adapter: Path) -> None:
+        """Forget an adapter's weights, for when its folder was deleted or replaced; nothing if it is not loaded."""
+        with self._lock:
+            name = self._adapters.pop(adapter.resolve(), None)
+            if name is not None:
+                self._peft.delete_adapter(name)
+
+
+_shared: dict[tuple[Path, int], LocalModel] = {}
+_sharing = threading.Lock()
+
+
+def _load(weights: Weights) -> _Loaded:
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+    except ImportError as error:
+        raise MissingExtra("the local model", "distill") from error
+    logging.disable_progress_bar()
+    device = best_device()
+    dtype = best_dtype(device)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(weights.folder)
+        model = AutoModelForCausalLM.from_pretrained(weights.folder, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the model at {weights.folder} does not load: {error}") from error
+    model.eval().requires_grad_(False).to(device)
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    stops = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    longest = getattr(model.config, "max_position_embeddings", None) or 1_000_000
+    takes = frozenset(inspect.signature(model.forward).parameters)
+    return _Loaded(model, ChatFormat(tokenizer, stops), device, dtype, takes, longest)
+
+
+def _width(length: int) -> int:
+    """The columns a prompt of `length` tokens is laid out on."""
+    return next((columns for columns in _COLUMNS if length <= columns), length)
+
+
+def _rows(width: int) -> int:
+    return max(1, min(_MOST_ROWS, _CELLS // width))
+
+
+def _canvases(lengths: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
+    """(columns, which prompts) for prompts given as (index, length), in ascending order of length."""
+    part: list[int] = []
+    width = 0
+    for index, length in lengths:
+        if part and (_width(length) != width or len(part) == _rows(width)):
+            yield width, part
+            part = []
+        width = _width(length)
+        part.append(index)
+    if part:
+        yield width, part
+
+
+def _greedy(loaded: _Loaded, prompts: Sequence[list[int]], width: int, rows: int, most: int) -> list[Generation]:
+    """Answers to up to `rows` prompts, laid out on rows x width cells; missing rows repeat the first prompt."""
+    filled = [*prompts, *[prompts[0]] * (rows - len(prompts))]
+    ids: list[list[int]] = [[] for _ in prompts]
+    least = [1.0] * len(prompts)
+    running = set(range(len(prompts)))
+    for chosen, sure in _steps(loaded, filled, width, most):
+        for i in sorted(running):
+            least[i] = min(least[i], sure[i])
+            if chosen[i] in loaded.chat.stops:
+                running.discard(i)
+            else:
+                ids[i].append(chosen[i])
+        if not running:
+            break
+    return [
+        Generation(loaded.chat.text(ids[i]), len(ids[i]), len(prompt), least[i]) for i, prompt in enumerate(prompts)
+    ]
+
+
+def _steps(
+    loaded: _Loaded, prompts: Sequence[list[int]], width: int, most: int
+) -> Iterator[tuple[list[int], list[float]]]:
+    """The likeliest next token of every row and its probability, up to `most` times."""
+    import torch
+
+    x = torch.full((len(prompts), width), loaded.chat.pad)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for i, prompt in enumerate(prompts):
+        x[i, width - len(prompt) :] = torch.tensor(prompt)
+        mask[i, width - len(prompt) :] = 1
+    x, mask = x.to(loaded.device), mask.to(loaded.device)
+    places = (mask.cumsum(1) - 1).clamp(min=0)
+    cache: Any = None
+    for _ in range(most):
+        given: dict[str, Any] = {"input_ids": x, "attention_mask": mask, "past_key_values": cache, "use_cache": True}
+        if "position_ids" in loaded.takes:
+            given["position_ids"] = places
+        if "logits_to_keep" in loaded.takes:
+            given["logits_to_keep"] = 1
+        with torch.inference_mode():
+            out = loaded.model(**given)
+            sure, chosen = out.logits[:, -1].float().softmax(-1).max(-1)
+            cache, x, places = out.past_key_values, chosen[:, None], places[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones((len(prompts), 1))], 1)
+        yield chosen.tolist(), sure.tolist()
+
+
+class LocalChatModel(BaseChatModel):
+    """The local model as a langchain chat model: greedy, one conversation at a time, streaming."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    local: Any
+    """The LocalModel."""
+    adapter: Path | None = None
+    max_new_tokens: int = 256
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """The student of the settings. Raises ModelNotFound when it is not on this machine."""
+        return cls(local=LocalModel.load(settings))
+
+    @property
+    def _llm_type(self) -> str:
+        return "memory-agent-local"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model": self.local.name, "adapter": None if self.adapter is None else str(self.adapter)}
+
+    def get_num_tokens(self, text: str) -> int:
+        count: int = self.local.count_tokens(text)
+        return count
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        pieces = list(self._stream(messages, stop, None, **kwargs))
+        usage = next(
+            (
+                p.message.usage_metadata
+                for p in pieces
+                if isinstance(p.message, AIMessageChunk) and p.message.usage_metadata
+            ),
+            None,
+        )
+        text = "".join(piece.text for piece in pieces)
+        message = AIMessage(content=text, usage_metadata=usage, response_metadata=pieces[-1].message.response_metadata)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        said = ""
+        held = _Held(stop or [])
+        turns = [_turn(message) for message in messages]
+        for piece, whole in self.local.stream(
+            turns, adapter=self.adapter, max_new_tokens=kwargs.get("max_tokens", self.max_new_tokens)
+        ):
+            text = held.release(piece, end=whole is not None)
+            said += text
+            if text:
+                chunk = ChatGenerationChunk(message=AIMessageChunk(content=text))
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(text, chunk=chunk)
+                yield chunk
+            if whole is not None:
+                usage = UsageMetadata(
+                    input_tokens=whole.prompt_tokens,
+                    output_tokens=whole.tokens,
+                    total_tokens=whole.prompt_tokens + whole.tokens,
+                )
+                about = {"model": self.local.name, "min_probability": whole.min_probability}
+                yield ChatGenerationChunk(
+                    message=AIMessageChunk(content="", usage_metadata=usage, response_metadata=about)
+                )
+
+
+class _Held:
+    """Holds back text that could be the start of a stop string, and all that follows one."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._kept = ""
+        self._over = False
+
+    def release(self, piece: str, end: bool) -> str:
+        if self._over:
+            return ""
+        text = self._kept + piece
+        found = [text.index(stop) for stop in self._stops if stop in text]
+        if found:
+            self._over, self._kept = True, ""
+            return text[: min(found)]
+        keep = 0
+        if not end:
+            keep = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+        self._kept = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+
+_ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "user", "function": "user"}
+
+
+def _turn(message: BaseMessage) -> dict[str, str]:
+    return {"role": _ROLES.get(message.type, "user"), "content": str(message.text)}
