@@ -461,7 +461,7 @@ class ForgetReport(Record):
 class Explanation(Record):
     """A record's lineage, both ways: what it rests on and what rests on it."""
 
-    record: Episode | Claim | Entity | Fact | Block | Summary | Run | Adapter
+    record: Episode | Claim | Rejection | Entity | Fact | Block | Summary | Run | Adapter | Tombstone
     rests_on: tuple[Stored, ...] = ()
     supports: tuple[Stored, ...] = ()
     text: str = ""

@@ -94,7 +94,7 @@ def _evidence_of(claim: Claim, ontology: Ontology, people: People) -> Iterator[E
     subject_id = people.root(claim.subject_id)
     object_id = people.root(claim.object_id) if claim.object_id else None
     value = object_id or fold_value(claim.object)
-    group, pair = _grouped(claim.predicate, subject_id, object_id, value, ontology)
+    group, pair = grouped(claim.predicate, subject_id, object_id, value, ontology)
     direct = Evidence(
         claim=claim,
         predicate=claim.predicate,
@@ -125,7 +125,7 @@ def _is_own(claim: Claim, subject_id: str, object_id: str | None, ontology: Onto
 def _projections(direct: Evidence, value: str, ontology: Ontology) -> Iterator[Evidence]:
     ended = replace(direct, polarity="-", projected=True)
     if present := ontology.past_of.get(direct.predicate):
-        group, pair = _grouped(present, direct.subject_id, direct.object_id, value, ontology)
+        group, pair = grouped(present, direct.subject_id, direct.object_id, value, ontology)
         when = direct.claim.valid_to
         key = _latest(when, direct.claim.said_at) if when else direct.claim.said_at
         yield replace(ended, predicate=present, group=group, pair=pair, key=key)
@@ -133,11 +133,11 @@ def _projections(direct: Evidence, value: str, ontology: Ontology) -> Iterator[E
         if rule.when != direct.predicate or (rule.values and value not in rule.values):
             continue
         for other in rule.ends:
-            group, pair = _grouped(other, direct.subject_id, direct.object_id, value, ontology)
+            group, pair = grouped(other, direct.subject_id, direct.object_id, value, ontology)
             yield replace(ended, predicate=other, group=group, pair=pair, anything=rule.object == "any")
 
 
-def _grouped(
+def grouped(
     predicate: str, subject_id: str, object_id: str | None, value: str, ontology: Ontology
 ) -> tuple[str, tuple[str, str]]:
     """The group of a statement and its pair, equal for (Ana, child, Bo) and (Bo, parent, Ana)."""
