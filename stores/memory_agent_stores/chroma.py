@@ -171,10 +171,10 @@ class ChromaIndex:
         if collection.count() > _EXACT:
             return None
         held = collection.get(include=["embeddings"])
-        vectors = np.asarray(held["embeddings"], dtype=np.float32)
+        vectors: Vectors = np.asarray(held["embeddings"], dtype=np.float32)
         if len(vectors):
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.where(lengths == 0, 1, lengths)
+            vectors = np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)
         while len(self._matrices) >= _MATRICES:
             del self._matrices[next(iter(self._matrices))]
         self._matrices[name] = (self._seen, list(held["ids"]), vectors)

@@ -34,7 +34,17 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-PRELOAD = ["chromadb", "chromadb.api.rust", "numpy", "langchain_core.language_models", "memory_agent_stores.open"]
+PRELOAD = [
+    "chromadb",
+    "chromadb.api.rust",
+    "chromadb.telemetry.product.posthog",
+    "pytest",
+    "memory_agent.testing",
+    "memory_agent.memory",
+    "memory_agent.episodic",
+    "memory_agent.retrieval.index",
+    "memory_agent_stores.open",
+]
 """Modules the server imports before the first fork; importing them starts no thread."""
 
 

@@ -63,7 +63,7 @@ def nothing_is_lost(folder: Path, acknowledged: list[str]) -> None:
 
 @pytest.mark.parametrize("kills", [50, pytest.param(500, marks=pytest.mark.soak)])
 def test_kill_during_add_loses_nothing_acknowledged(tmp_path: Path, kills: int) -> None:
-    tally = kill_repeatedly(add_for_ever, nothing_is_lost, tmp_path / "store", kills=kills, longest=0.6)
+    tally = kill_repeatedly(add_for_ever, nothing_is_lost, tmp_path / "store", kills=kills, longest=0.45)
     assert tally.kills == kills
     backend, space = opened(tmp_path / "store")
     added = episodic.take_in(space, [{"role": "user", "content": "and the next run goes on", "id": "last"}])
