@@ -49,7 +49,7 @@ class Embedder:
         return _unit(np.asarray(self.embeddings.embed_documents(list(texts)), dtype=np.float32))
 
     def embed_query(self, text: str) -> Vectors:
-        """The unit vector of a question, shape (dimension,), float32; the last few hundred are kept. Do not write to it."""
+        """The unit vector of a question, shape (dimension,), float32, read-only; the last few hundred are kept."""
         return self._query(text)
 
     def _embed_query(self, text: str) -> Vectors:
@@ -59,9 +59,8 @@ class Embedder:
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = vectors / np.where(norms == 0, 1, norms).astype(np.float32)
-    return unit
+    norms = np.asarray(np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
 class LocalEmbeddings(Embeddings):

@@ -1,1 +1,5 @@
-"""Retrieval: arms, fusion, budget, and a trace that says why."""
+"""Retrieval: arms -> fusion -> ranking, with a trace that says why."""
+
+from memory_agent.retrieval.search import search
+
+__all__ = ["search"]

@@ -1,0 +1,156 @@
+"""Fits the fusion weights of retrieval, and says what they are worth on conversations they have not seen.
+
+    python -m memory_agent.evaluation.fitting locomo:locomo10.json [--out weights.json] [--ablate]
+
+A logistic regression over the candidates that `retrieval.features` makes, each question weighing the
+same, with a ridge on standardised features, solved by Newton's method: no randomness, so the same
+data give the same file. The figure that counts is leave-one-conversation-out: each conversation is
+ranked with weights fitted on the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from memory_agent.config import Settings
+from memory_agent.evaluation.datasets import Conversation, Question, load
+from memory_agent.evaluation.ranking import Ranked, summary
+from memory_agent.models.embedders import Embedder, load_embedder
+from memory_agent.records import Episode
+from memory_agent.retrieval.corpus import Corpus, Floats
+from memory_agent.retrieval.features import NAMES, candidates
+from memory_agent.retrieval.fusion import Weights
+from memory_agent.retrieval.index import text_of
+from memory_agent.retrieval.question import KINDS, read_question
+
+RIDGE = 0.01
+_STEPS = 30
+
+
+@dataclass
+class Example:
+    """One question's candidates: ids, sessions, features (n, len(NAMES)), and which of them are evidence."""
+
+    question: Question
+    ids: list[str]
+    sessions: dict[str, str]
+    features: Floats
+    relevant: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def examples(conversation: Conversation, embedder: Embedder) -> list[Example]:
+    """The candidates of every headline question of a conversation, as `search` would see them."""
+    recorded = datetime(2000, 1, 1, tzinfo=UTC)
+    episodes = [
+        Episode(id=str(turn.id), session=name, role=turn.role, speaker=turn.speaker or turn.role, content=turn.content,
+                at=turn.at or recorded, recorded_at=recorded, digest="")
+        for name, turns in conversation.sessions.items()
+        for turn in turns
+    ]  # fmt: skip
+    corpus = Corpus()
+    corpus.add(episodes)
+    corpus.set_vectors([episode.id for episode in episodes], embedder.embed([text_of(e) for e in episodes]))
+    sessions = {episode.id: episode.session for episode in episodes}
+    found = []
+    for question in (q for q in conversation.questions if q.headline):
+        asked = read_question(question.text, corpus.speakers)
+        vectors = np.stack([embedder.embed_query(asked.text), embedder.embed_query(asked.bare)])
+        pool = candidates(corpus, asked, vectors, lambda vector, limit: [])
+        ids = [corpus.ids[number] for number in pool.documents]
+        relevant = np.isin(ids, question.evidence)
+        found.append(Example(question, ids, sessions, pool.features, relevant))
+    return found
+
+
+def fit(rows: Sequence[Example], ridge: float = RIDGE, without: Sequence[str] = ()) -> Weights:
+    """Logistic regression over the candidates of `rows`, leaving out the features named in `without`."""
+    used = np.array([name not in without for name in NAMES])
+    features = np.concatenate([row.features for row in rows]).astype(np.float64)
+    relevant = np.concatenate([row.relevant for row in rows]).astype(np.float64)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where((spread < 1e-9) | ~used, np.inf, spread)
+    design = np.hstack([(features - mean) / spread, np.ones((len(features), 1))])
+    penalty = np.diag(np.r_[np.full(len(NAMES), 2 * ridge), 1e-9])
+    weights = np.zeros(len(NAMES) + 1)
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-design @ weights))
+        gradient = design.T @ (chance - relevant) / len(rows) + penalty @ weights
+        curvature = (design.T * (chance * (1 - chance))) @ design / len(rows) + penalty
+        step = np.linalg.solve(curvature, gradient)
+        weights -= step
+        if float(np.abs(step).max()) < 1e-7:
+            break
+    values = weights[:-1] / spread
+    return Weights(values.astype(np.float32), float(weights[-1] - (values * np.where(used, mean, 0)).sum()))
+
+
+def ranked(rows: Sequence[Example], weights: Weights) -> list[Ranked]:
+    """Each question's candidates in the order the weights give."""
+    found = []
+    for row in rows:
+        order = np.argsort(-weights.logits(row.features), kind="stable")
+        found.append(Ranked(row.question, [row.ids[i] for i in order], row.sessions))
+    return found
+
+
+def left_out(folds: Sequence[Sequence[Example]], ridge: float = RIDGE, without: Sequence[str] = ()) -> list[Ranked]:
+    """Every conversation ranked by weights fitted on the others."""
+    found = []
+    for i, fold in enumerate(folds):
+        others = [row for j, other in enumerate(folds) if j != i for row in other]
+        found += ranked(fold, fit(others, ridge, without))
+    return found
+
+
+GROUPS = {
+    "names taken out": ("bm25_bare", "bm25_log", "cosine_bare", "cosine_raw"),
+    "windows": ("window_bm25", "window_cosine", "window_covered"),
+    "neighbours": ("near-2", "near-1", "near+1", "near+2", "answers", "asks"),
+    "sessions": ("session_bm25", "session_best", "session_three"),
+    "speaker": ("speaker",),
+    "date": ("date",),
+    "kind of turn": (*(name for name in NAMES if name.startswith("turn_")), "first"),
+    "kind of question": tuple(name for name in NAMES if name.partition("_")[0] in KINDS),
+    "coverage": ("covered", "window_covered", "rarest"),
+}  # fmt: skip
+"""Features that are left out together in the ablation."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; prints JSON."""
+    parser = argparse.ArgumentParser(prog="python -m memory_agent.evaluation.fitting", description=__doc__)
+    parser.add_argument("dataset", help="locomo:PATH or beam:DIR")
+    parser.add_argument("--out", type=Path, help="where to write the weights fitted on everything")
+    parser.add_argument("--ablate", action="store_true", help="also leave out one group of features at a time")
+    given = parser.parse_args(arguments)
+    conversations = load(given.dataset)
+    embedder = load_embedder(Settings.load())
+    folds = [examples(conversation, embedder) for conversation in conversations]
+    figures = summary(left_out(folds))
+    report: dict[str, object] = {"leave_one_conversation_out": figures}
+    if given.ablate:
+        report["without"] = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
+    if given.out:
+        weights = fit([row for fold in folds for row in fold])
+        content = {
+            "fitted_on": [conversation.id for conversation in conversations],
+            "leave_one_conversation_out": figures,
+            "bias": round(weights.bias, 5),
+            "weights": {name: round(float(value), 5) for name, value in zip(NAMES, weights.values, strict=True)},
+        }
+        given.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    json.dump(report, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

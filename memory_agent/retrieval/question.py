@@ -1,0 +1,65 @@
+"""What a question asks for, as far as rules can tell: its terms, the speakers and months it names, its kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from memory_agent.retrieval.text import MONTHS
+from memory_agent.retrieval.words import terms
+
+KINDS: dict[str, re.Pattern[str]] = {
+    "when": re.compile(r"^when\b|\bwhen (?:did|was|is|does|will)\b|\bwhat (?:date|day|month|year)\b|how long\b", re.I),
+    "many": re.compile(r"\bhow (?:many|much|often|old)\b|\bnumber of\b", re.I),
+    "where": re.compile(r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|town)\b", re.I),
+    "who": re.compile(r"\bwho(?:m|se)?\b", re.I),
+    "would": re.compile(r"\b(?:would|might|likely|could)\b", re.I),
+    "why": re.compile(r"\bwhy\b|\bhow (?:did|does|do)\b|\bfeel", re.I),
+}  # fmt: skip
+"""Kinds of question; one may be of several."""
+
+_MONTHS = {name.casefold(): number for number, name in enumerate(MONTHS)}
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_FIRST_PERSON = re.compile(r"\b(?:i|my|me|mine|i['’]\w+)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, taken apart."""
+
+    text: str
+    bare: str
+    """The text without the names of speakers: what is asked, whoever it is asked about."""
+    terms: tuple[str, ...]
+    named: tuple[bool, ...]
+    """Per term: whether it is part of a speaker's name."""
+    speakers: tuple[str, ...]
+    kinds: frozenset[str]
+    months: frozenset[int]
+    """Months it names, 0 to 11."""
+    years: frozenset[int]
+    first_person: bool
+
+
+def read_question(text: str, speakers: Iterable[str]) -> Question:
+    """Take `text` apart, given the names of those who speak in the space."""
+    words = {word.casefold() for word in re.findall(r"[^\W_]+", text)}
+    names = {name: name.split()[0] for name in speakers if name.split()}
+    mentioned = tuple(name for name, first in names.items() if first.casefold() in words)
+    bare = text
+    for name in mentioned:
+        bare = re.sub(rf"\b(?:{re.escape(name)}|{re.escape(names[name])})(?:['’]s)?(?!\w)", " ", bare, flags=re.I)
+    found = tuple(dict.fromkeys(terms(text)))
+    of_names = {term for name in mentioned for term in terms(name)}
+    return Question(
+        text=text,
+        bare=" ".join(bare.split()) or text,
+        terms=found,
+        named=tuple(term in of_names for term in found),
+        speakers=mentioned,
+        kinds=frozenset(kind for kind, form in KINDS.items() if form.search(text)),
+        months=frozenset(_MONTHS[word] for word in words if word in _MONTHS),
+        years=frozenset(int(year) for year in _YEAR.findall(text)),
+        first_person=bool(_FIRST_PERSON.search(text)),
+    )

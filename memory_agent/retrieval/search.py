@@ -1,0 +1,215 @@
+"""Search: arms, fusion, filters, and the trace that says why a hit is where it is.
+
+Episodes are ranked by the fitted fusion over the space's corpus, facts by their own words and
+vector; both scores lie between 0 and 1 and make one list. A missing or empty arm is said in the
+trace and never fails a search. Times: `since` inclusive, `until` exclusive, as everywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory_agent.errors import InvalidInput, ModelError
+from memory_agent.protocols import Query, Vectors
+from memory_agent.records import Episode, Hit, SearchResult, Trace, Why
+from memory_agent.retrieval import facts as fact_arm
+from memory_agent.retrieval.corpus import Corpus
+from memory_agent.retrieval.features import Candidates, candidates
+from memory_agent.retrieval.fusion import probability, shipped
+from memory_agent.retrieval.question import Question, read_question
+from memory_agent.retrieval.view import corpus_of
+from memory_agent.retrieval.when import moment
+from memory_agent.space import Space
+
+KINDS = ("episode", "fact")
+LONGEST = 4000
+"""Characters of a query that are read; the rest is cut off, with a note in the trace."""
+_TOLD_DROPPED = 10
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What may be found at all; None leaves a door open."""
+
+    session: str | None = None
+    speaker: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    as_of: datetime | None = None
+    known_at: datetime | None = None
+
+
+class _Watch:
+    """The trace while it is being made."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.dropped: dict[str, str] = {}
+        self.notes: list[str] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.milliseconds[name] = round((time.perf_counter() - began) * 1000, 3)
+
+
+def search(
+    space: Space,
+    query: str,
+    *,
+    limit: int = 10,
+    kinds: Sequence[str] = KINDS,
+    as_of: datetime | date | str | None = None,
+    known_at: datetime | date | str | None = None,
+    session: str | None = None,
+    speaker: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> SearchResult:
+    """The best episodes and facts for a query, best first, at most `limit` of them.
+
+    `as_of` finds the facts that were true then (an instant, or the end of a day, month or year),
+    `known_at` what had been recorded by then; without them current facts come before superseded ones.
+    `session`, `speaker` (in any case), `since` and `until` cut before anything is ranked; a fact
+    passes when one of its sources does. Raises InvalidInput on an empty query, a limit under 1, a
+    kind that is not searched, or a time without a zone.
+    """
+    _refuse(query, limit, kinds, since, until)
+    filters = Filters(session, speaker, since, until, moment(as_of), moment(known_at))
+    watch = _Watch()
+    text = " ".join(query.split())
+    if len(text) > LONGEST:
+        watch.notes.append(f"the query was cut to its first {LONGEST} of {len(text)} characters")
+        text = text[:LONGEST]
+    hits: list[Hit] = []
+    with watch.step("view"), corpus_of(space) as corpus:
+        question = read_question(text, corpus.speakers)
+        vectors = _embed(space, question, watch)
+        if "episode" in kinds and len(corpus):
+            hits += _episodes(space, corpus, question, vectors, filters, limit, watch)
+    if "fact" in kinds:
+        with watch.step("facts"):
+            found = fact_arm.find(space, question, vectors, filters)
+        watch.counts["facts"] = len(found)
+        hits += found
+    hits.sort(key=lambda hit: (-hit.score, hit.record.id))
+    for place, hit in enumerate(hits[limit : limit + _TOLD_DROPPED], start=limit + 1):
+        watch.dropped[hit.record.id] = f"rank {place}, below the limit of {limit}"
+    trace = Trace(
+        query=text,
+        milliseconds=watch.milliseconds,
+        candidates=watch.counts,
+        dropped=watch.dropped,
+        notes=tuple(watch.notes),
+    )
+    return SearchResult(hits=tuple(hits[:limit]), trace=trace)
+
+
+def _refuse(query: str, limit: int, kinds: Sequence[str], since: datetime | None, until: datetime | None) -> None:
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput("the query is empty; ask for something")
+    if limit < 1:
+        raise InvalidInput(f"limit is {limit}; it must be 1 or more")
+    if isinstance(kinds, str) or not kinds or (wrong := [kind for kind in kinds if kind not in KINDS]):
+        named = kinds if isinstance(kinds, str) or not kinds else wrong[0]
+        raise InvalidInput(f"kinds {named!r}: a sequence of {' and '.join(map(repr, KINDS))} is searched")
+    for name, value in (("since", since), ("until", until)):
+        if value is not None and value.tzinfo is None:
+            raise InvalidInput(f"{name} needs its zone, e.g. 2024-03-14T00:00:00+00:00")
+
+
+def _embed(space: Space, question: Question, watch: _Watch) -> Vectors:
+    """The question whole and bare, (2, dimension); (0, 0) where there is nothing to compare with or no model."""
+    nothing: Vectors = np.zeros((0, 0), dtype=np.float32)
+    state = space.index.state()
+    if state is None:
+        watch.notes.append("the vector index is empty: words only")
+        return nothing
+    if state.model != space.embedder.name:
+        watch.notes.append(f"the vector index was built with {state.model}, not {space.embedder.name}: words only")
+        return nothing
+    with watch.step("embed"):
+        try:
+            found: Vectors = np.stack([space.embedder.embed_query(text) for text in (question.text, question.bare)])
+        except ModelError as error:
+            watch.notes.append(f"words only: {error}")
+            return nothing
+    return found
+
+
+def _allowed(corpus: Corpus, filters: Filters) -> NDArray[np.bool_] | None:
+    """Which documents pass the filters; None when all do."""
+    columns, tests = corpus.columns, []
+    if filters.session is not None:
+        tests.append(columns.session == corpus.sessions.get(filters.session, -1))
+    if filters.speaker is not None:
+        wanted = filters.speaker.casefold()
+        named = [number for name, number in corpus.speakers.items() if name.casefold() == wanted]
+        tests.append(np.isin(columns.speaker, named))
+    if filters.since is not None:
+        tests.append(columns.at >= filters.since.timestamp())
+    if filters.until is not None:
+        tests.append(columns.at < filters.until.timestamp())
+    if filters.known_at is not None:
+        tests.append(columns.recorded <= filters.known_at.timestamp())
+    if not tests:
+        return None
+    allowed: NDArray[np.bool_] = np.logical_and.reduce(tests)
+    return allowed
+
+
+def _episodes(
+    space: Space,
+    corpus: Corpus,
+    question: Question,
+    vectors: Vectors,
+    filters: Filters,
+    limit: int,
+    watch: _Watch,
+) -> list[Hit]:
+    """The best episodes, a few more than `limit` so that the trace can tell what was left out."""
+
+    def nearest(vector: Vectors, most: int) -> list[str]:
+        return [id for id, _ in space.index.query("episode", vector, most)]
+
+    with watch.step("score"):
+        pool = candidates(corpus, question, vectors, nearest, _allowed(corpus, filters))
+        logits = shipped().logits(pool.features)
+        order = np.argsort(-logits, kind="stable")[: limit + _TOLD_DROPPED]
+    watch.counts["episodes"] = len(pool.documents)
+    ids = [corpus.ids[number] for number in pool.documents[order]]
+    with watch.step("fetch"):
+        records = {record.id: record for record in space.ledger.select(Episode, Query(ids=ids))}
+    whys = _whys(pool, order)
+    chances = probability(logits[order])
+    return [
+        Hit(record=records[id], score=float(chance), why=why)
+        for id, chance, why in zip(ids, chances, whys, strict=True)
+        if id in records
+    ]
+
+
+def _whys(pool: Candidates, order: NDArray[np.intp]) -> list[Why]:
+    ranks = {
+        name: np.argsort(np.argsort(-scores, kind="stable"), kind="stable") + 1 for name, scores in pool.arms.items()
+    }
+    typical = np.asarray(np.median(pool.features, axis=0) if len(order) else [], dtype=np.float32)
+    return [
+        Why(
+            scores={name: round(float(scores[i]), 4) for name, scores in pool.arms.items()},
+            ranks={name: int(ranks[name][i]) for name in pool.arms},
+            note=shipped().reasons(pool.features[i], typical),
+        )
+        for i in order
+    ]
