@@ -39,8 +39,6 @@ KINDS = ("episode", "fact")
 _WAIT = 60.0
 _WARM = 100
 """Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
-_EXACT = 4096
-"""Vectors up to which a collection is compared one by one: as fast as the graph, and nothing is overlooked."""
 _MATRICES = 16
 """Collections whose vectors are held for that."""
 
@@ -51,10 +49,15 @@ _log = logging.getLogger(__name__)
 class ChromaIndex:
     """Vectors of every space in `folder`/chroma. Opened when first needed; safe between threads and processes."""
 
-    def __init__(self, folder: Path, *, sync_threshold: int = 1000) -> None:
-        """`sync_threshold`: vectors after which Chroma moves its log into the graph files."""
+    def __init__(self, folder: Path, *, sync_threshold: int = 1000, exact: int = 4096) -> None:
+        """`sync_threshold`: vectors after which Chroma moves its log into the graph files.
+
+        `exact`: vectors up to which a collection is compared one by one: as fast as the graph, and
+        nothing is overlooked (among near-equal texts Chroma's graph misses some).
+        """
         self.folder = folder / "chroma"
         self.sync_threshold = sync_threshold
+        self.exact = exact
         self._lock_path = folder / "locks" / "chroma.lock"
         self._mark = folder / "locks" / "chroma.writing"
         self._guard = threading.RLock()
@@ -168,7 +171,7 @@ class ChromaIndex:
         if name in self._matrices and self._matrices[name][0] == self._seen:
             return self._matrices[name][1:]
         self._matrices.pop(name, None)
-        if collection.count() > _EXACT:
+        if collection.count() > self.exact:
             return None
         held = collection.get(include=["embeddings"])
         vectors: Vectors = np.asarray(held["embeddings"], dtype=np.float32)

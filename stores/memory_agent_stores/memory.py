@@ -234,13 +234,11 @@ def _searched(record: Stored) -> tuple[str | None, object]:
     return searched_text(record), getattr(record, "at", None)
 
 
-_STEMMER = snowballstemmer.stemmer("porter")
-
-
 def _words(text: str) -> list[str]:
     """Stems of `text`, without case and diacritics."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", segment(text).lower()) if not unicodedata.combining(c))
-    return [str(stem) for stem in _STEMMER.stemWords(re.findall(r"[^\W_]+", plain))]
+    stemmer = snowballstemmer.stemmer("porter")  # one for each call: it keeps state and is not safe between threads
+    return [str(stem) for stem in stemmer.stemWords(re.findall(r"[^\W_]+", plain))]
 
 
 def _bm25(phrases: Sequence[tuple[str, ...]], texts: Sequence[tuple[str, list[str]]]) -> list[tuple[str, float]]:
