@@ -1,1 +1,5 @@
-"""Working memory: blocks, and the context that a model is shown."""
+"""Working memory: what the model sees right now, within a budget of tokens."""
+
+from memory_agent.working.assembly import assemble
+
+__all__ = ["assemble"]
