@@ -115,7 +115,7 @@ def _push_discs(points: dict[str, Point], reach: Mapping[str, float]) -> None:
             for b in names[i + 1 :]:
                 dx, dy = points[b][0] - points[a][0], points[b][1] - points[a][1]
                 apart = math.hypot(dx, dy) or 1e-6
-                short = (reach[a] + reach[b]) * 0.82 - apart
+                short = (reach[a] + reach[b]) * 0.9 - apart
                 if short > 0:
                     moved = True
                     ux, uy = dx / apart * short / 2, dy / apart * short / 2

@@ -1,0 +1,239 @@
+"""The command line over a real store: what it prints for machines and people, and the exit codes it leaves with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory_agent import Memory
+from memory_agent.cli import exits, learn, main
+from memory_agent.cli.place import Place
+from memory_agent.records import DistillationReport
+
+CHAT = [
+    {"id": "m1", "session": "s1", "role": "user", "speaker": "Ana Brenner", "at": "2025-01-10T10:00:00+00:00", "content": "I live in Porto."},
+    {"id": "m2", "session": "s1", "role": "assistant", "at": "2025-01-10T10:01:00+00:00", "content": "Noted."},
+    {"id": "m3", "session": "s2", "role": "user", "speaker": "Ana Brenner", "at": "2025-03-10T10:00:00+00:00", "content": "I play the cello."},
+]  # fmt: skip
+
+
+@dataclass
+class Said:
+    """What a run of the command left: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that took the chat in and consolidated it."""
+    folder = tmp_path_factory.mktemp("store")
+    with Memory.open(folder / "m", user="ana") as memory:
+        memory.add(CHAT)
+        memory.consolidate()
+    return folder / "m"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """The whole command in this process, in an empty folder and with no settings in the environment."""
+    for name in ("STORE", "USER", "TENANT"):
+        monkeypatch.delenv(f"MEMORY_AGENT_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["memory-agent", *map(str, arguments)])
+        code = 0
+        try:
+            main.main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return call
+
+
+def test_ingest_twice_adds_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "chat.jsonl").write_text("\n".join(json.dumps(row) for row in CHAT))
+    where = ("--store", tmp_path / "m", "--user", "ana", "--json")
+    first, second = run("ingest", "chat.jsonl", *where), run("ingest", "chat.jsonl", *where)
+    assert (first.code, first.json["added"], first.json["sessions"]) == (0, ["m1", "m2", "m3"], 2)
+    assert (second.code, second.json["added"], second.json["duplicates"]) == (0, [], ["m1", "m2", "m3"])
+
+
+def test_search_finds_and_says_why(run: Run, store: Path) -> None:
+    said = run("search", "Where does Ana live?", "--store", store, "--user", "ana", "--json")
+    assert said.code == 0
+    best = said.json["hits"][0]
+    assert best["record"]["kind"] in ("episode", "fact")
+    assert best["why"]["scores"]
+    assert any(hit["id"] == "m1" for hit in said.json["hits"])
+    shown = run("search", "Where does Ana live?", "--why", "--store", store, "--user", "ana")
+    assert "m1" in shown.out
+    assert "candidates:" in shown.out
+
+
+def test_options_stand_before_the_verb_or_after_it(run: Run, store: Path) -> None:
+    before = run("--store", store, "--user", "ana", "facts", "--json")
+    after = run("facts", "--json", "--store", store, "--user", "ana")
+    assert before.code == after.code == 0
+    assert before.json == after.json
+    assert run("--user", "bo", "--store", store, "facts", "--json", "--user", "ana").json == after.json
+
+
+def test_settings_come_from_the_environment(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMORY_AGENT_STORE", str(store))
+    monkeypatch.setenv("MEMORY_AGENT_USER", "ana")
+    assert {fact["object"] for fact in run("facts", "--json").json} >= {"Porto"}
+    assert run("facts", "--json", "--user", "bo").json == []
+
+
+def test_facts_with_their_words(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    where = ("--store", store, "--user", "ana")
+    shown = run("facts", *where).out
+    assert "Porto" in shown
+    assert "“I live in Porto.”" in shown
+    (fact,) = run("facts", "--about", "Ana Brenner", "--predicate", "lives_in", "--json", *where).json
+    assert fact["sources"][0]["quote"] in "I live in Porto."
+    assert run("facts", "--known-at", "2020-01-01", "--json", *where).json == []
+
+
+def test_lineage_from_a_fact_to_its_turn(run: Run, store: Path) -> None:
+    where = ("--store", store, "--user", "ana", "--json")
+    (fact,) = run("facts", "--predicate", "lives_in", *where).json
+    found = run("explain", fact["id"], *where).json
+    assert found["record"]["id"] == fact["id"]
+    assert any(record["kind"] == "episode" and record["id"] == "m1" for record in found["rests_on"])
+    assert [version["version"] for version in run("history", fact["id"], *where).json] == [1]
+    assert run("explain", fact["id"], *where[:-1]).out
+
+
+def test_graph_as_a_page(run: Run, store: Path, tmp_path: Path) -> None:
+    said = run("graph", "--html", tmp_path / "g.html", "--store", store, "--user", "ana", "--json")
+    assert said.code == 0
+    assert any(edge["object"] == "Porto" for edge in said.json["edges"])
+    assert "Porto" in (tmp_path / "g.html").read_text("utf-8")
+    refused = run("graph", "--html", tmp_path / "no" / "g.html", "--store", store, "--user", "ana")
+    assert (refused.code, refused.out) == (exits.USAGE, "")
+
+
+def test_context_is_counted(run: Run, store: Path) -> None:
+    said = run("context", "Where does Ana live?", "--budget", "300", "--store", store, "--user", "ana", "--json").json
+    assert "Porto" in said["text"]
+    assert 0 < said["tokens"] <= 300
+
+
+def test_forget_shows_first_and_then_forgets(run: Run, tmp_path: Path) -> None:
+    where = ("--store", tmp_path / "m", "--user", "ana")
+    with Memory.open(tmp_path / "m", user="ana") as memory:
+        memory.add(CHAT)
+        memory.consolidate()
+    dry = run("forget", "m1", "--dry-run", "--json", *where).json
+    assert (dry["dry_run"], dry["forgotten"]["episode"]) == (True, ["m1"])
+    assert run("facts", "--predicate", "lives_in", "--json", *where).json
+    assert run("forget", "m1", "--json", *where).json["dry_run"] is False
+    assert run("facts", "--predicate", "lives_in", "--json", *where).json == []
+    assert run("explain", "m1", *where).code == exits.NOT_FOUND
+
+
+def test_doctor_and_rebuild(run: Run, store: Path) -> None:
+    where = ("--store", store, "--user", "ana")
+    found = run("doctor", "--json", *where)
+    assert (found.code, found.json["problems"], found.json["records"]["episode"]) == (0, [], 3)
+    assert run("rebuild", "--json", *where).json["episode"] == 3
+    assert "whole" in run("doctor", *where).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("facts", "--store", "m"), exits.USAGE),
+        (("facts", "--store", "nothing://x", "--user", "a"), exits.USAGE),
+        (("facts", "--nonsense"), exits.USAGE),
+        (("nonsense",), exits.USAGE),
+        (("ingest", "not-there.json", "--user", "a"), exits.USAGE),
+        (("explain", "not-there", "--store", "m", "--user", "a"), exits.NOT_FOUND),
+        (("distill", "--if-due", "--store", "m", "--user", "a"), exits.NOT_DUE),
+        (("distill", "--store", "m", "--user", "a"), exits.NOT_DUE),
+        (("chat", "hello", "--model", "nonsense", "--store", "m", "--user", "a"), exits.USAGE),
+        (("facts", "--as-of", "someday", "--store", "m", "--user", "a"), exits.USAGE),
+    ],
+)
+def test_exit_codes(run: Run, arguments: tuple[str, ...], code: int) -> None:
+    said = run(*arguments)
+    assert said.code == code, said.err
+    assert "Traceback" not in said.err
+    assert said.err or code == exits.NOT_DUE
+
+
+def test_a_held_lock_is_code_5(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Memory.open(tmp_path / "m", user="ana") as memory:
+        memory.add(CHAT)
+        with memory.space.ledger.lock("consolidate"):
+            said = run("consolidate", "--store", tmp_path / "m", "--user", "ana", "--json")
+    assert said.code == exits.LOCKED
+    assert json.loads(said.err)["exit_code"] == exits.LOCKED
+    assert json.loads(said.err)["error"] == "StoreBusy"
+
+
+@pytest.mark.parametrize(("promoted", "code"), [(True, exits.DONE), (False, exits.REFUSED)])
+def test_a_refused_distillation_is_code_4(promoted: bool, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+
+    class Learnt:
+        def distill(self, **given: object) -> DistillationReport:
+            return DistillationReport(run="r", promoted=promoted, reasons=() if promoted else ("paraphrase below 0.85",))
+
+    class Here(Place):
+        @contextmanager
+        def memory(self, *, rebuild: bool = False) -> Iterator[Memory]:
+            yield Learnt()  # type: ignore[misc]
+
+    left = 0
+    try:
+        learn.distill(Here())
+    except typer.Exit as out:
+        left = out.exit_code
+    assert left == code
+    assert ("paraphrase below 0.85" in capsys.readouterr().out) is not promoted
+
+
+def test_an_unexpected_error_is_a_message_and_with_debug_a_traceback(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object, **given: object) -> None:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(Memory, "facts", broken)
+    said = run("facts", "--store", store, "--user", "ana")
+    assert said.code == exits.FAILED
+    assert "the disk is on fire" in said.err
+    assert "Traceback" not in said.err
+    with pytest.raises(RuntimeError, match="on fire"):
+        run("--debug", "facts", "--store", store, "--user", "ana")
+
+
+def test_remembered_words_are_not_markup(run: Run, tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "m", user="ana") as memory:
+        memory.add([{"role": "user", "content": "[bold red]not markup[/bold red] [/] cello", "id": "x[1]"}], session="s")
+    shown = run("search", "cello", "--why", "--store", tmp_path / "m", "--user", "ana")
+    assert shown.code == 0, shown.err
+    assert "[bold red]not" in shown.out
