@@ -276,7 +276,7 @@ class _Scorer:
         scaled = self._of(self._scaled[:, 1], pool)
         rank = np.empty(len(pool), dtype=np.float32)
         rank[np.argsort(-base, kind="stable")] = np.arange(1, len(pool) + 1)
-        found = {
+        found: dict[str, Floats] = {
             "bm25": self._full[pool],
             "bm25_bare": self._bare[pool],
             "bm25_log": np.log1p(lexical.bare[pool]) / 5,

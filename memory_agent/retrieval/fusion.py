@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,8 @@ class Weights:
     bias: float
     fitted_on: tuple[str, ...] = ()
     """Ids of the conversations the weights have seen."""
+    left_out: Mapping[str, Any] = field(default_factory=dict)
+    """What such weights are worth on those, each ranked by weights fitted on the others."""
 
     def logits(self, features: Floats) -> Floats:
         """Log-odds, shape (len(features),)."""
@@ -48,7 +52,7 @@ def shipped() -> Weights:
     """The weights of weights.json; a feature it does not name weighs nothing."""
     data = json.loads(files(__package__).joinpath(FILE).read_text(encoding="utf-8"))
     values = np.array([data["weights"].get(name, 0.0) for name in NAMES], dtype=np.float32)
-    return Weights(values, float(data["bias"]), tuple(data["fitted_on"]))
+    return Weights(values, float(data["bias"]), tuple(data["fitted_on"]), data["leave_one_conversation_out"])
 
 
 def probability(logits: Floats) -> Floats:
