@@ -58,7 +58,12 @@ def test_openai_messages(tmp_path: Path) -> None:
         {"role": "tool", "tool_call_id": "c1", "content": "42"},
         {"role": "assistant", "content": "It is 42."},
     ]  # fmt: skip
-    expected = [("system", "Be brief.", None), ("user", "Look:", "ana"), ("tool", "42", None), ("assistant", "It is 42.", None)]
+    expected = [
+        ("system", "Be brief.", None),
+        ("user", "Look:", "ana"),
+        ("tool", "42", None),
+        ("assistant", "It is 42.", None),
+    ]
     for shape in (messages, {"model": "m", "messages": messages}):
         assert [(t.role, t.content, t.speaker) for t in read(tmp_path, shape)] == expected
 
@@ -101,9 +106,17 @@ LOCOMO = [
 
 def test_locomo_keeps_conversations_apart(tmp_path: Path) -> None:
     both = read(tmp_path, LOCOMO)
-    assert [(t.id, t.session) for t in both] == [("conv-1/D1:1", "conv-1/session_1"), ("conv-2/D1:1", "conv-2/session_1")]
+    assert [(t.id, t.session) for t in both] == [
+        ("conv-1/D1:1", "conv-1/session_1"),
+        ("conv-2/D1:1", "conv-2/session_1"),
+    ]
     (one,) = read(tmp_path, LOCOMO, conversation="conv-2")
-    assert (one.id, one.session, one.speaker, one.at) == ("D1:1", "session_1", "Ana", datetime(2023, 5, 8, 13, 56, tzinfo=UTC))
+    assert (one.id, one.session, one.speaker, one.at) == (
+        "D1:1",
+        "session_1",
+        "Ana",
+        datetime(2023, 5, 8, 13, 56, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,9 @@ def test_a_refused_distillation_is_code_4(promoted: bool, code: int, capsys: pyt
 
     class Learnt:
         def distill(self, **given: object) -> DistillationReport:
-            return DistillationReport(run="r", promoted=promoted, reasons=() if promoted else ("paraphrase below 0.85",))
+            return DistillationReport(
+                run="r", promoted=promoted, reasons=() if promoted else ("paraphrase below 0.85",)
+            )
 
     class Here(Place):
         @contextmanager
@@ -233,7 +235,9 @@ def test_an_unexpected_error_is_a_message_and_with_debug_a_traceback(
 
 def test_remembered_words_are_not_markup(run: Run, tmp_path: Path) -> None:
     with Memory.open(tmp_path / "m", user="ana") as memory:
-        memory.add([{"role": "user", "content": "[bold red]not markup[/bold red] [/] cello", "id": "x[1]"}], session="s")
+        memory.add(
+            [{"role": "user", "content": "[bold red]not markup[/bold red] [/] cello", "id": "x[1]"}], session="s"
+        )
     shown = run("search", "cello", "--why", "--store", tmp_path / "m", "--user", "ana")
     assert shown.code == 0, shown.err
     assert "[bold red]not" in shown.out

@@ -88,7 +88,9 @@ def test_the_past_is_faded_and_the_slider_spans_the_months() -> None:
     html = graph_html(graph_of(*FACTS))
     past = re.findall(r'class="edge [^"]* past" data-fact="([^"]+)"', html)
     assert past == ["f1"]
-    assert '"months":["2025-01","2025-02","2025-03","2025-04","2025-05","2025-06","2025-07","2025-08","2025-09"]' in html
+    assert (
+        '"months":["2025-01","2025-02","2025-03","2025-04","2025-05","2025-06","2025-07","2025-08","2025-09"]' in html
+    )
     assert '"f1":{"cls":"location","end":"2025-09","ends":["Maren","Aarhus"],"start":"2025-01"}' in html
 
 
@@ -112,9 +114,13 @@ def test_an_empty_graph_is_a_page_too() -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_what_was_remembered_is_only_ever_text(attack: str) -> None:
-    source = Source(episode_id=attack, start=0, end=1, quote=attack, speaker=attack, at=datetime(2025, 1, 1, tzinfo=UTC))
+    source = Source(
+        episode_id=attack, start=0, end=1, quote=attack, speaker=attack, at=datetime(2025, 1, 1, tzinfo=UTC)
+    )
     evil = fact(attack, attack, attack, attack, sources=(source,))
-    plain = fact("f", "s", "p", "s", sources=(source.model_copy(update={"episode_id": "e", "quote": "q", "speaker": "w"}),))
+    plain = fact(
+        "f", "s", "p", "s", sources=(source.model_copy(update={"episode_id": "e", "quote": "q", "speaker": "w"}),)
+    )
     for bad, good in (
         (graph_html(graph_of(evil), title=attack, lead=attack), graph_html(graph_of(plain), title="t", lead="l")),
         (report_html(report(attack, evil)), report_html(report("x", plain))),
