@@ -211,7 +211,8 @@ class _Forgetting:
         """Cut the quotes of `claims` out of the turns that stay, and the target's names out of everything."""
         spans: dict[str, list[tuple[int, int]]] = {}
         for claim in claims:
-            spans.setdefault(claim.episode_id, []).append((claim.start, claim.end))
+            left = self._tx.select(Claim, Query(where={"episode_id": claim.episode_id}))
+            spans.setdefault(claim.episode_id, []).extend(_cuts(claim, left))
         if not spans and not target.names:
             return
         for episode in self._tx.select(Episode, Query() if target.names else Query(ids=sorted(spans))):
@@ -329,6 +330,14 @@ def _moved(source: Source, episode: Episode, cut: Redaction) -> Source:
         return source
     start, end = cut.move(source.start, source.end)
     return source.model_copy(update={"start": start, "end": end, "quote": episode.content[start:end]})
+
+
+def _cuts(claim: Claim, left: Sequence[Claim]) -> list[tuple[int, int]]:
+    """What to cut out for a claim: its quote, or only its object where other claims rest on the same words."""
+    others = [c for c in left if c.start < claim.end and claim.start < c.end]
+    needed = {fold(name) for c in others for name in (c.subject, c.object)}
+    words = [(claim.start + a, claim.start + b) for a, b in mentions(claim.quote, [claim.object])]
+    return words if others and words and fold(claim.object) not in needed else [(claim.start, claim.end)]
 
 
 def _knew(fact: Fact, spans: set[tuple[str, int, int]], episodes: set[str], standing: Iterable[str]) -> bool:

@@ -263,10 +263,10 @@ def _normalised(proposal: Proposal, ontology: Ontology) -> tuple[str, str, str, 
         subject, predicate, object = object, turned, subject
         kind, other = other or "thing", kind
     known = ontology[predicate]
-    if kind == "thing" and len(known.subject) == 1 and predicate in ontology:
+    if predicate in ontology and kind not in known.subject:
         kind = known.subject[0]
-    if other in (None, "value") and known.object != "value" and (is_name(object) or is_described(object)):
-        other = known.object
-    if other == "thing" and known.object != "value":
+    if not (is_name(object) or is_described(object)):
+        other = None  # "a parrot" is a word for many, not one of them
+    elif other in (None, "value", "thing") and known.object != "value":
         other = known.object
     return subject, predicate, object, kind, None if other == "value" else other

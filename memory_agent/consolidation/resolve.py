@@ -37,7 +37,9 @@ class Resolver:
 
     def resolve(self, name: str, type: str, episode: Episode) -> str:
         """The id of the entity that `name` stands for in `episode`; made if there is none."""
-        found = [id for id in self._by_name.get(fold(name), ()) if compatible(self.entities[id].type, type)]
+        found = list(self._by_name.get(fold(name), ()))
+        if " " not in name.strip():  # Jordan may be a man and a country; a full name is one
+            found = [id for id in found if compatible(self.entities[id].type, type)]
         if not found and " " not in name.strip() and is_name(name):
             found = [id for id in self._by_first.get(fold(name), ()) if self._spoken_of(id, episode)]
             found = found if len(found) == 1 else []

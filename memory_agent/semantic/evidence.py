@@ -93,6 +93,8 @@ def gather(claims: Iterable[Claim], ontology: Ontology, people: People) -> list[
 def _evidence_of(claim: Claim, ontology: Ontology, people: People) -> Iterator[Evidence]:
     subject_id = people.root(claim.subject_id)
     object_id = people.root(claim.object_id) if claim.object_id else None
+    if object_id == subject_id:  # two that were merged; nobody is their own sister
+        return
     value = object_id or fold_value(claim.object)
     group, pair = grouped(claim.predicate, subject_id, object_id, value, ontology)
     direct = Evidence(

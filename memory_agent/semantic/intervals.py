@@ -414,7 +414,7 @@ def _clusters(said: Sequence[Evidence]) -> list[list[Evidence]]:
 
 
 def intended(evidence: Sequence[Evidence], actual: Sequence[Interval], single: bool, symmetric: bool) -> list[Interval]:
-    """Intervals of what is planned or possible, closed when cancelled, replaced by another plan, or come true."""
+    """Intervals of what is planned or possible, closed when cancelled, replaced, denied, or come true."""
     done: list[Interval] = []
     open_: dict[tuple[str, str, str], Interval] = {}
     denied: dict[tuple[str, str], Interval] = {}
@@ -422,13 +422,13 @@ def intended(evidence: Sequence[Evidence], actual: Sequence[Interval], single: b
         (e.claim.said_at, 0, e.claim.id, e) for e in evidence
     ]
     true: list[tuple[datetime, int, str, Evidence | Interval]] = [
-        (e.claim.said_at, 1, e.claim.id, i) for i in actual if i.positive for e in i.native
+        (e.claim.said_at, 1, e.claim.id, i) for i in actual for e in i.native
     ]
     for _, _, _, what in sorted(arrivals + true, key=lambda a: a[:3]):
         if isinstance(what, Interval):
             for modality in ("planned", "possible"):
                 if plan := open_.pop((*what.pair, modality), None):
-                    plan.close("superseded", None, what, "came true")
+                    plan.close("superseded", None, what, "came true" if what.positive else "denied")
             continue
         if what.polarity == "-":
             _cancel(what, open_, denied, done)
