@@ -14,6 +14,7 @@ from memory_agent import Agent, Memory
 
 
 def main() -> None:
+    """Talk until an empty line, then read what was said into the graph."""
     default = "openai:gpt-4.1-mini" if os.environ.get("OPENAI_API_KEY") else "local"
     model = sys.argv[1] if len(sys.argv) > 1 else default
     user = getpass.getuser()
@@ -28,7 +29,9 @@ def main() -> None:
                 print(piece, end="", flush=True)
             print("\n> ", end="", flush=True)
         report = memory.consolidate()
-        print(f"\nLearnt {len(report.facts_added)} facts. To see them: memory-agent facts --store chatbot-memory --user {user}")
+        print(
+            f"\nLearnt {len(report.facts_added)} facts. To see them: memory-agent facts --store chatbot-memory --user {user}"
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory_agent.answering import ask_many
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memory_agent import Answer, Fact, Memory, Turn
+from memory_agent.answering import ask_many
 from memory_agent.cli.show import fact_table
 from memory_agent.distillation.matching import names_any, says_unknown
 from memory_agent.records import ConsolidationReport, DistillationReport, Mode

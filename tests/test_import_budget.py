@@ -80,7 +80,8 @@ import json, sys, time
 began = time.process_time()
 import memory_agent
 spent = time.process_time() - began
-print(json.dumps({{"spent": spent, "heavy": [m for m in {HEAVY!r} if m in sys.modules], "file": memory_agent.__file__}}))
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps({{"spent": spent, "heavy": heavy, "file": memory_agent.__file__}}))
 """
     runs = [run(bare, code) for _ in range(3)]
     assert all(found["heavy"] == [] for found in runs)

@@ -1,11 +1,75 @@
-"""Verbs that measure: `eval retrieval`, `eval extraction`, `eval distill`."""
+"""Verbs that measure, under `eval`: figures for a person as a table, for a machine as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer()
+from memory_agent.cli.place import Place, verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="Measure retrieval, extraction and distillation on data of yours.", no_args_is_help=True)
 
 
-@app.command()
-def retrieval(): ...
-@app.command()
-def extraction(): ...
+def retrieval(
+    place: Place,
+    dataset: Annotated[str, typer.Option(help="locomo:PATH or beam:PATH.")],
+    conversations: Annotated[str | None, typer.Option(help="Only these, as ID,ID.")] = None,
+) -> None:
+    """Measure how well search finds the turns that hold an answer, and how fast."""
+    from memory_agent.evaluation import retrieval as evaluation
+
+    names = [name.strip() for name in conversations.split(",") if name.strip()] if conversations else None
+    _emit(place, evaluation.run(dataset, names))
+
+
+def extraction(
+    place: Place, dataset: Annotated[Path, typer.Option(help="Labelled turns, one JSON object a line.")]
+) -> None:
+    """Measure which facts the offline extractor reads, and which it makes up."""
+    from memory_agent.evaluation import extraction as evaluation
+
+    _emit(place, evaluation.run(dataset))
+
+
+def distill(
+    place: Place,
+    facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a seed of its own.")] = 1,
+) -> None:
+    """Measure what a small model knows after distillation, and what it lost."""
+    from memory_agent.evaluation import distillation as evaluation
+
+    with place.progress("Measuring") as progress:
+        found = evaluation.run(facts, seeds=tuple(range(seeds)), progress=progress)
+    _emit(place, found)
+
+
+for _verb in (retrieval, extraction, distill):
+    verb(app)(_verb)
+
+
+def _emit(place: Place, found: Mapping[str, Any]) -> None:
+    def show(out: Console) -> None:
+        from rich.table import Table
+
+        table = Table("figure", "value", box=None, pad_edge=False)
+        for name, value in _figures(found):
+            table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        out.print(table)
+
+    place.emit(found, show)
+
+
+def _figures(found: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, object]]:
+    """Every single figure, by its path; lists of rows are for machines and left out."""
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            yield from _figures(value, f"{under}{name} ")
+        elif not isinstance(value, list | tuple):
+            yield f"{under}{name}", value

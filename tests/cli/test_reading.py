@@ -28,7 +28,8 @@ def test_jsonl_of_messages(tmp_path: Path) -> None:
     turns = read(
         tmp_path,
         lines(
-            {"role": "user", "content": "Hi", "speaker": "Ana", "id": "t1", "session": "s1", "at": "2025-01-12T10:00:00+01:00"},
+            {"role": "user", "content": "Hi", "speaker": "Ana", "id": "t1", "session": "s1",
+             "at": "2025-01-12T10:00:00+01:00"},
             {"role": "assistant", "content": "Hello", "timestamp": 1736676000},
             {"role": "user", "content": "No zone", "created_at": "2025-01-12T10:00:00", "metadata": {"k": 1}},
         ),
@@ -53,7 +54,8 @@ def test_one_message_is_a_conversation_too(tmp_path: Path) -> None:
 def test_openai_messages(tmp_path: Path) -> None:
     messages = [
         {"role": "developer", "content": "Be brief."},
-        {"role": "user", "name": "ana", "content": [{"type": "text", "text": "Look:"}, {"type": "image_url", "image_url": {"url": "x"}}]},
+        {"role": "user", "name": "ana",
+         "content": [{"type": "text", "text": "Look:"}, {"type": "image_url", "image_url": {"url": "x"}}]},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "c1"}]},
         {"role": "tool", "tool_call_id": "c1", "content": "42"},
         {"role": "assistant", "content": "It is 42."},

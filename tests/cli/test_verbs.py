@@ -17,11 +17,16 @@ from memory_agent.cli import exits, learn, main
 from memory_agent.cli.place import Place
 from memory_agent.records import DistillationReport
 
+
+def message(id: str, session: str, at: str, content: str, **more: str) -> dict[str, str]:
+    return {"role": "user", "speaker": "Ana Brenner", "id": id, "session": session, "at": at, "content": content} | more
+
+
 CHAT = [
-    {"id": "m1", "session": "s1", "role": "user", "speaker": "Ana Brenner", "at": "2025-01-10T10:00:00+00:00", "content": "I live in Porto."},
-    {"id": "m2", "session": "s1", "role": "assistant", "at": "2025-01-10T10:01:00+00:00", "content": "Noted."},
-    {"id": "m3", "session": "s2", "role": "user", "speaker": "Ana Brenner", "at": "2025-03-10T10:00:00+00:00", "content": "I play the cello."},
-]  # fmt: skip
+    message("m1", "s1", "2025-01-10T10:00:00+00:00", "I live in Porto."),
+    message("m2", "s1", "2025-01-10T10:01:00+00:00", "Noted.", role="assistant", speaker="assistant"),
+    message("m3", "s2", "2025-03-10T10:00:00+00:00", "I play the cello."),
+]
 
 
 @dataclass
