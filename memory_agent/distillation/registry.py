@@ -101,6 +101,11 @@ def folder_of(space: Space, adapter: Adapter) -> Path:
     return folder
 
 
+def is_whole(space: Space, adapter: Adapter) -> bool:
+    """Whether the adapter's files are there; `verify` looks into them too."""
+    return all((adapters_folder(space) / adapter.sha256 / name).is_file() for name in WEIGHTS)
+
+
 def verify(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are still what its id says."""
     return hash_adapter(folder_of(space, adapter)) == adapter.sha256
@@ -187,7 +192,7 @@ def prune(space: Space, keep_previous: int = 1) -> list[str]:
             with space.ledger.transaction() as tx:
                 tx.delete(Adapter, gone)
                 tx.audit("prune", gone)
-        _sweep(space)
+        tidy(space)
     return gone
 
 
@@ -198,7 +203,7 @@ def sweep(space: Space) -> None:
     distillation runs it does nothing; that run finds its facts fallen and sweeps at its end.
     """
     with suppress(StoreBusy), space.ledger.lock(LOCK):
-        _sweep(space)
+        tidy(space)
         clear_jobs(space)
 
 
@@ -207,7 +212,8 @@ def clear_jobs(space: Space, but: Iterable[str] = ()) -> None:
     _clear(jobs_folder(space), set(but))
 
 
-def _sweep(space: Space) -> None:
+def tidy(space: Space) -> None:
+    """Delete the adapter folders that no standing row names. The caller holds the lock."""
     kept = {
         adapter.sha256
         for adapter in with_state(space.ledger, "promoted", "previous", "refused")
