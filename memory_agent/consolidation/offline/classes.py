@@ -24,7 +24,7 @@ def is_person(token: Token) -> bool:
     if not is_name(token) or is_place(token):
         return token.text.lower() in ("guy", "girl", "woman", "man", "lady", "someone", "somebody", "person", "people", "boy", "lad", "bloke")
     first = next((t for t in [*token.lefts, token] if is_name(t)), token)
-    return bool(given_name(first) or given_name(token)) or token.ent_type_ == "PERSON" or kin_group(token)[0] is not None
+    return given_name(first) is not None or given_name(token) is not None or token.ent_type_ == "PERSON" or kin_group(token)[0] is not None
 
 
 def is_occupation(token: Token) -> bool:
@@ -47,6 +47,8 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
         if detail == "name":
             return is_name(token) and is_person(token) or (kin_of(token) is not None)
         return is_person(token) or token.pos_ == "PRON" and low not in ("it", "this", "that", "what")
+    if kind == "given":
+        return is_name(token) and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts)) or bool(kin_of(token))
     if kind == "pronoun":
         return token.pos_ == "PRON" or low in FIRST
     if kind == "proper":

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode, PartialDate
 
-from . import copula, dates, general, nominal, rules, values
+from . import copula, dates, general, languages, nominal, rules, surface, values
 from .dates import Direction, Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, frames
@@ -71,6 +71,11 @@ class TurnReader:
     def read(self) -> list[Proposal]:
         """The turn's proposals, one of each kind, in order."""
         kept: dict[tuple[str, str, str], tuple[Draft, int, int]] = {}
+        foreign = languages.language_of(self.episode.content)
+        if foreign:
+            for draft, start, end in languages.read(self.episode.content, foreign, self.discourse.speaker):
+                kept.setdefault(draft.key, (draft, start, end))
+            self.sentences = []
         fiction = False
         for sentence in self.sentences:
             fiction = fiction or spreads(sentence)
@@ -78,7 +83,7 @@ class TurnReader:
                 self._mentions(sentence)
                 continue
             start, end = sentence.span()
-            for draft in self._sentence(sentence):
+            for draft in [*self._surface(sentence), *self._sentence(sentence)]:
                 kept.setdefault(draft.key, (draft, start, end))
         if not fiction:
             for draft, start, end in values.read(self.episode.content, self.discourse.speaker):
@@ -87,6 +92,17 @@ class TurnReader:
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
         return [self._proposal(*each) for each in kept.values()]
+
+    def _surface(self, sentence: Sentence) -> Iterator[Draft]:
+        text, segment = sentence.text, sentence.segment
+        regular = text.regular[segment.start : segment.end]
+        found = dates.find(regular)
+        for draft, a, b, dated in surface.read(regular, self.discourse.speaker, to_assistant=self.discourse.addressee == "assistant"):
+            draft.object = draft.object or text.original(segment.start + a, segment.start + b)
+            if dated and found:
+                when = found[0].resolve(self.said, "past" if draft.modality == "actual" else "future")
+                draft.valid_from, draft.valid_to = (None, when) if draft.polarity == "-" else (when, None)
+            yield draft
 
     def _mentions(self, sentence: Sentence) -> None:
         for _, ref in Resolver(sentence, self.discourse).people_in():

@@ -94,6 +94,8 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
                 if inner.dep_ in ("pobj", "pcomp"):
                     for each in _conjuncts(inner):
                         yield (f"{prefix} {word}".strip(), each)
+            if not list(child.children) and token.dep_ == "relcl" and child.i + 1 <= token.i + 2 and not prefix:
+                yield word, token.head  # "a shelter I volunteer at"
             yield from _preps(child, f"{prefix} {word}".strip())
         elif child.dep_ in ("advmod", "prt") and not prefix:
             yield from _preps(child, child.text.lower())
@@ -186,7 +188,7 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
             frame.negated = True
     frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
     frame.tense = _tense(token, auxiliaries)
-    frame.progressive = token.tag_ == "VBG"
+    frame.progressive = token.tag_ == "VBG" and any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux")
     return frame
 
 
@@ -212,6 +214,8 @@ def _inherit(frame: Frame) -> None:
         frame.auxiliaries |= parent.auxiliaries
         if verb.tag_ in ("VB", "VBG", "VBN") and parent.verb.tag_ == verb.tag_:
             frame.tense, frame.progressive = parent.tense, parent.progressive
+    if parent is not None and verb.tag_ == "VBG" and bare and verb.dep_ in ("advcl", "xcomp", "pcomp", "conj") and not frame.progressive:
+        frame.tense = parent.tense if parent.lemma != "be" or verb.dep_ != "xcomp" else parent.tense
     if frame.subject is None and (parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")):
         root = frame
         while root.parent is not None and root.subject is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory_agent.errors import MissingExtra, ModelNotFound
 
-from .text import Segment, Text, regularise, segments
+from .text import Segment, Text, left_out, regularise, segments
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -44,6 +44,8 @@ class Sentence:
     doc: Doc
     segment: Segment
     text: Text
+    lead: int = 0
+    """Characters put before it for the parser: a subject that chat leaves out."""
 
     def span(self) -> tuple[int, int]:
         """The segment's [start, end) in the text as written."""
@@ -63,12 +65,15 @@ class Sentence:
         return " ".join(p for p in parts if p)
 
     def _slice(self, run: Sequence[Token]) -> str:
-        base = self.segment.start
+        base = self.segment.start - self.lead
+        run = [t for t in run if t.idx >= self.lead]
+        if not run:
+            return ""
         return self.text.original(base + run[0].idx, base + run[-1].idx + len(run[-1].text))
 
     def is_title(self, token: Token) -> bool:
         """Whether the token stands for a quoted title."""
-        return self.segment.start + token.idx in self.text.titles
+        return self.segment.start - self.lead + token.idx in self.text.titles
 
 
 def parse(contents: Iterable[str]) -> list[list[Sentence]]:
@@ -76,6 +81,14 @@ def parse(contents: Iterable[str]) -> list[list[Sentence]]:
     nlp = load_parser()
     texts = [regularise(content) for content in contents]
     cut = [segments(text) for text in texts]
-    flat = [text.regular[s.start : s.end] for text, parts in zip(texts, cut, strict=True) for s in parts]
+    leads = [[left_out(text.regular[s.start : s.end]) for s in parts] for text, parts in zip(texts, cut, strict=True)]
+    flat = [
+        lead + text.regular[s.start : s.end]
+        for text, parts, before in zip(texts, cut, leads, strict=True)
+        for s, lead in zip(parts, before, strict=True)
+    ]
     docs = iter(nlp.pipe(flat, batch_size=128))
-    return [[Sentence(next(docs), s, text) for s in parts] for text, parts in zip(texts, cut, strict=True)]
+    return [
+        [Sentence(next(docs), s, text, len(lead)) for s, lead in zip(parts, before, strict=True)]
+        for text, parts, before in zip(texts, cut, leads, strict=True)
+    ]

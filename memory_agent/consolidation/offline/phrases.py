@@ -47,6 +47,10 @@ _SMALL = {
     "reflexive": "myself|himself|herself|themselves|ourselves|yourself|itself",
     "role": "role|part|game|tricks|trick|host|joke|prank|a role",
     "status": "single|married|divorced|engaged|widowed|separated|widow|widower",
+    "tables": "table|tables|bar",
+    "divorce": "divorce|separation|breakup|break-up",
+    "homeless": "homeless",
+    "homeland": "home country|homeland|hometown|home town",
     "shop": "shop|store|restaurant|cafe|café|bakery|bar|pub|hotel|studio|gallery|farm|salon|gym|business|company|agency|blog|channel|podcast",
 }  # fmt: skip
 
@@ -89,8 +93,10 @@ def is_name(token: Token) -> bool:
 
 
 def given_name(token: Token) -> str | None:
-    """The gender of a known given name: "m", "f"; None when the token is none."""
+    """The gender of a known given name: "m", "f" or "" (not known); None when it is no name."""
     low = token.text.lower().strip(".")
+    if low == "alex":  # stands in for a name of unknown gender
+        return ""
     return "m" if low in words("male_names") else "f" if low in words("female_names") else None
 
 

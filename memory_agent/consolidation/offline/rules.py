@@ -79,6 +79,8 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
     if arg == "obj":
         token = frame.object or (frame.complement if frame.lemma in ("become", "go", "turn", "make", "get", "eat") or frame.passive else None)
         return conjuncts(token) if token is not None else []
+    if arg == "@there":
+        return [frame.verb] if any(c.text.lower() in ("there", "here") for c in frame.verb.children) else []
     if arg == "oprd":
         return [frame.complement] if frame.complement is not None else []
     if arg == "iobj":
@@ -133,6 +135,10 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
         return False
     if rule.get("not") and fits(token, rule["not"], sentence):
         return False
+    if rule.get("arg_is"):
+        inner = next((c for c in token.children if c.dep_ == "dobj"), token)
+        if token.lemma_ not in ("do", "learn", "practise", "practice", "play", "take", "try", "study") and inner != token or not fits(inner, rule["arg_is"], sentence):
+            return False
     if rule.get("arg2"):
         return any(word in rule["arg2"].split("|") for word, _ in clause.frame.preps)
     return not (rule["arg"] not in ("none", "xcomp", "inf", "ccomp") and token.pos_ == "PRON" and not rule.get("is"))
@@ -151,6 +157,9 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
         return _gerund(clause.frame.verb.lemma_.lower())
     if form == "collect":
         return "collecting " + sentence.written(noun_phrase(token, clause.dates, deep=False))
+    if form == "obj":
+        inner = next((c for c in token.children if c.dep_ == "dobj"), token)
+        return sentence.written(noun_phrase(inner, clause.dates, deep=False))
     if form == "teacher":
         return sentence.written(noun_phrase(token, clause.dates, deep=False)) + " teacher"
     if form == "miss":
@@ -244,8 +253,13 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
     if rule.get("arg2"):
         token = next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
     text = _object_text(clause, rule, token)
+    if text == "@works_at":
+        found = clause.discourse.last.get((subject.name, "works_at"))
+        if found is None:
+            return clause.draft("did", f"{clause.frame.verb.text} job", rule="job", subject=subject) if polarity == "-" and token.pos_ != "VERB" else None
+        text = found
     if text == "@partner":
-        known = clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "spouse"))
+        known = clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "engaged_to")) or clause.discourse.last.get((subject.name, "spouse"))
         if known is None:
             predicate, text, polarity = "relationship_status", "single", "+"
         else:

@@ -7,10 +7,11 @@ and stands a single name in for each quoted title. Data: `data/spelling.json`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .lexicon import data
+from .lexicon import data, table, words
 
 _QUOTED = r"[\"“„«](?P<quote>[^\"“”„«»\n]{1,400})[\"”“»]"
 _EMOJI = r"(?P<emoji>[\U0001F000-\U0001FAFF\u2600-\u27BF\u2190-\u21FF\uFE0F\u200D\u2B50\u2764]+|<3|:\)|:\(|;\)|:D|:P|xD)"
@@ -63,10 +64,30 @@ class Text:
 
 @lru_cache(maxsize=1)
 def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
-    table: dict[str, str] = data("spelling")["replace"]
-    words = "|".join(sorted((re.escape(w) for w in table), key=len, reverse=True))
-    pattern = re.compile(rf"{_QUOTED}|{_EMOJI}|(?<![\w@./'-])(?P<word>{words})(?![\w@'-]|\.\w)", re.I)
-    return pattern, table
+    """What to look for in a text, and how each informal word is spelt out."""
+    spelt: dict[str, str] = data("spelling")["replace"]
+    informal = _any(spelt)
+    kin = _any(table("kin"))
+    names = _any(n.capitalize() for n in words("male_names") | words("female_names"))
+    verbs = "a|an|the|part|in|on|at|not|now|called|named|from|still|my|our|been|allergic|married|pregnant|vegan|\\d+"
+    pattern = re.compile(
+        rf"{_QUOTED}|{_EMOJI}"
+        rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
+        rf"|(?P<is>(?<=[a-z])'s)(?= (?:{verbs})\b)"
+        rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)(?P<called>(?!I\b)[A-Z][\w-]+)(?![\w-])"
+        rf"|(?<![\w'-])(?P<name>{names})(?![\w-])"
+    )
+    return pattern, spelt
+
+
+def _any(options: Iterable[str]) -> str:
+    return "|".join(sorted((re.escape(w) for w in options), key=len, reverse=True))
+
+
+def _stand_in(name: str) -> str:
+    """A common name that the parser is sure of, of the same gender."""
+    low = name.lower()
+    return "Anna" if low in words("female_names") else "Tom" if low in words("male_names") else "Alex"
 
 
 def _is_title(quote: str) -> bool:
@@ -74,7 +95,7 @@ def _is_title(quote: str) -> bool:
     return 0 < len(words) <= 9 and words[0][0].isupper() and words[-1][0].isupper() and not re.search(r"[.?;]\s", quote)
 
 
-def _replacement(m: re.Match[str], table: dict[str, str], text: str) -> tuple[str, int, int]:
+def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[str, int, int]:
     """What stands for a match, and the written characters it stands for."""
     if (quote := m["quote"]) is not None:
         a, b = m.span("quote")
@@ -86,13 +107,17 @@ def _replacement(m: re.Match[str], table: dict[str, str], text: str) -> tuple[st
         before = text[: m.start()].rstrip()
         stop = before and before[-1].isalnum() and (not after or after[0].isupper())
         return ("." if stop else ""), m.start(), m.end()
-    word = table[m["word"].lower()]
+    if m["is"] is not None:
+        return " is", m.start(), m.end()
+    if m["name"] is not None:
+        return _stand_in(m["name"]), m.start(), m.end()
+    word = spelt[m["word"].lower()]
     return (word[0].upper() + word[1:] if m["word"][0].isupper() and word else word), m.start(), m.end()
 
 
 def regularise(written: str) -> Text:
     """The text made regular; nothing in it is lost track of."""
-    pattern, table = _spelling()
+    pattern, spelt = _spelling()
     out: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -108,7 +133,15 @@ def regularise(written: str) -> Text:
     folded = written.replace("’", "'").replace("‘", "'")
     for m in pattern.finditer(folded):
         keep(position, m.start())
-        new, a, b = _replacement(m, table, folded)
+        position = m.end()
+        if m["kin"] is not None:
+            keep(*m.span("kin"))
+            new, (a, b) = _stand_in(m["called"]), m.span("called")
+            if m["called"].lower() in table("kin") or m["called"].lower() in words("generic"):
+                keep(a, b)
+                continue
+        else:
+            new, a, b = _replacement(m, spelt, folded)
         if new == m["quote"]:
             keep(a, b)
         else:
@@ -117,7 +150,6 @@ def regularise(written: str) -> Text:
             out += new
             starts += [a] * len(new)
             ends += [b] * len(new)
-        position = m.end()
     keep(position, len(written))
     return Text(written, "".join(out), tuple(starts), tuple(ends), frozenset(titles))
 
@@ -143,3 +175,17 @@ def segments(text: Text) -> list[Segment]:
         joined = bool(re.search(r"[-–—…]", mark))
         start = b
     return found
+
+
+_OPENER = r"(?:(?:yeah|yep|yes|yup|no|nope|ok|okay|well|oh|hey|wow|so|and|but|also|then|anyway|sure|ah|aw|haha|thanks|hi|actually|unfortunately|sadly|luckily|finally),? )*"
+
+
+@lru_cache(maxsize=1)
+def _openings() -> tuple[tuple[re.Pattern[str], str], ...]:
+    table = data("spelling")["left_out"]
+    return tuple((re.compile(rf"^{_OPENER}(?:(?:just|finally|recently|already|still|only|never|almost|nearly|really|always|actually|even|officially|totally) )*{p}", re.I), lead) for p, lead in table)
+
+
+def left_out(sentence: str) -> str:
+    """The subject (and verb) that chat leaves out at the head of a sentence: "Moved to Porto", "Been busy"."""
+    return next((lead for pattern, lead in _openings() if pattern.search(sentence)), "")

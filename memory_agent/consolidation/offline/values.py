@@ -33,7 +33,7 @@ _OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
 def _mine(text: str, start: int, end: int) -> bool:
     """Whether the value is offered as the speaker's own and not somebody else's."""
     around = text[max(0, start - 60) : start].lower()
-    return not re.search(r"\b(?:his|her|their|your|'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)?\W{0,8}(?:is|'s|:)?\W*$", around)
+    return not re.search(r"\b(?:his|her|their|your|[\w]+'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)(?: number| address)?\W{0,3}(?:is|'s|s|:)?\W*$", around)
 
 
 def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:

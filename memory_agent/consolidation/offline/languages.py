@@ -1,0 +1,88 @@
+"""The plainest statements in Spanish, French, German, Portuguese and Italian, by pattern.
+
+The parser knows English only, so a turn in another language is kept away from it; these few frames
+("vivo en", "ich arbeite bei", "mon mari est") are all that is read there. Data: `data/languages.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from .drafts import Draft
+from .lexicon import data
+
+_ENGLISH = frozenset("the and is of to a in i my it you was for on with at have that but not are we she he they this i'm just".split())
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_NAME = r"[A-ZÀ-Ý][\wÀ-ÿ-]+(?: [A-ZÀ-Ý][\wÀ-ÿ-]+)*"
+_ARTICLE = re.compile(r"^(?:un|una|uno|une|el|la|los|las|le|les|l'|der|die|das|den|dem|ein|eine|einen|einem|einer|o|a|os|as|um|uma|il|lo|i|gli|du|de la|des|mi|my)\s+", re.I)
+
+
+def language_of(text: str) -> str | None:
+    """The code of a language other than English that the text is written in, or None."""
+    found = [w.lower() for w in _WORD.findall(text)]
+    if not found:
+        return None
+    counts = {code: sum(w in known for w in found) for code, known in _stopwords().items()}
+    code, most = max(counts.items(), key=lambda item: item[1])
+    return code if most >= 2 and most > sum(w in _ENGLISH for w in found) and most / len(found) >= 0.2 else None
+
+
+@lru_cache(maxsize=1)
+def _stopwords() -> dict[str, frozenset[str]]:
+    return {code: frozenset(entry["words"].split("|")) for code, entry in data("languages").items()}
+
+
+@lru_cache(maxsize=None)
+def _compiled(code: str) -> tuple[dict[str, tuple[str, str]], list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
+    entry: dict[str, Any] = data("languages")[code]
+    kin = {word: tuple(value.split("|")) for key, value in entry["kin"].items() for word in key.split("|")}
+    names = "|".join(sorted(map(re.escape, kin), key=len, reverse=True))
+    mine = rf"\b(?:{entry['my']}) (?P<kin>{names})\b(?:,? (?-i:(?P<name>{_NAME})))?"
+    phrase = rf"(?P<o>[^,.;!?¡¿()]+?)(?=\s+(?:{entry['stop']})\b|[,.;!?¡¿()]|$)"
+    verbs = []
+    for first, third, predicate in entry["verbs"]:
+        verbs.append((re.compile(rf"(?:{mine},? |(?-i:\b(?P<who>{_NAME}) ))(?:{third})\s*{phrase}", re.I), predicate))
+        verbs.append((re.compile(rf"(?<!\w)(?:{first})\s*{phrase}", re.I), predicate))
+    return kin, verbs, re.compile(mine, re.I)  # type: ignore[return-value]
+
+
+def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
+    """(draft, start, end) for every plain statement of a turn in that language."""
+    if "?" in text and "." not in text:
+        return
+    kin, verbs, mine = _compiled(code)
+    last = speaker
+    for m in mine.finditer(text):
+        predicate, word = kin[m["kin"].lower()]
+        if m["name"]:
+            yield Draft(speaker, predicate, m["name"], aliases=[(f"{speaker}'s {word}", m["name"])], rule=code), *m.span()
+            last = m["name"]
+    taken: list[tuple[int, int]] = []
+    for pattern, predicate in verbs:
+        for m in pattern.finditer(text):
+            if any(a <= m.start("o") < b for a, b in taken):
+                continue
+            groups = m.groupdict()
+            subject = speaker
+            if groups.get("kin"):
+                subject = groups["name"] or f"{speaker}'s {kin[groups['kin'].lower()][1]}"
+            elif groups.get("who"):
+                subject = groups["who"]
+            if groups.get("who") and groups["who"].split()[0].lower() in _stopwords()[code]:
+                continue
+            taken.append(m.span("o"))
+            yield from _drafts(m, predicate, subject, last)
+
+
+def _drafts(m: re.Match[str], predicate: str, subject: str, last: str) -> Iterator[tuple[Draft, int, int]]:
+    if predicate.startswith("~"):
+        return
+    text = _ARTICLE.sub("", m["o"].strip()).strip()
+    if predicate == "has_age":
+        text = re.match(r"\d+", text)[0]  # type: ignore[index]
+    if text:
+        polarity = "-" if predicate.startswith("-") else "+"
+        yield Draft(subject, predicate.lstrip("-"), text, polarity, rule="language"), *m.span()  # type: ignore[arg-type]

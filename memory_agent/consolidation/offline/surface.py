@@ -1,0 +1,70 @@
+"""Turns of phrase that are surer by their wording than by their parse. Data: `data/surface.json`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from .drafts import Draft
+from .lexicon import data, words
+
+Pattern = tuple[re.Pattern[str], dict[str, Any]]
+
+
+@lru_cache(maxsize=None)
+def _patterns(group: str) -> tuple[Pattern, ...]:
+    macros: dict[str, str] = data("surface")["macros"]
+    compiled = []
+    for entry in data("surface")[group]:
+        text = entry["re"]
+        for name, macro in macros.items():
+            text = text.replace("{" + name + "}", macro)
+        compiled.append((re.compile(text, re.I), entry))
+    return tuple(compiled)
+
+
+@lru_cache(maxsize=None)
+def _compile(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.I)
+
+
+def _accept(found: str, entry: dict[str, Any], text: str) -> bool:
+    low = found.lower()
+    if "not" in entry and low in entry["not"].split("|"):
+        return False
+    if "in" in entry:
+        known = words(entry["in"])
+        last = low.split()[-1]
+        if low not in known and not (entry.get("loose") and last in known):
+            return False
+    return not ("need" in entry and not _compile(entry["need"]).search(text))
+
+
+def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft, int, int, bool]]:
+    """(draft, start, end of the object, whether the sentence's date is its own) for each pattern that fits.
+
+    The object is empty where the caller is to put the words as written at [start, end).
+    """
+    for pattern, entry in _patterns("patterns"):
+        for m in pattern.finditer(text):
+            groups = m.groupdict()
+            subject = speaker
+            if groups.get("kin"):
+                subject = f"{speaker}'s {groups['kin'].lower()}"
+            for name in ("o", "o2", "o3"):
+                if "fixed" in entry or groups.get(name) and _accept(groups[name], entry, text):
+                    draft = Draft(subject, entry["p"], entry.get("fixed", ""), "-" if entry.get("neg") else "+", entry.get("modality", "actual"), rule="surface")
+                    if groups.get("s"):
+                        draft.subject = groups["s"]
+                    where = m.span(name) if name in groups and groups[name] else m.span()
+                    yield draft, *where, bool(entry.get("date"))
+                if "fixed" in entry:
+                    break
+    if to_assistant:
+        for pattern, entry in _patterns("assistant"):
+            for m in pattern.finditer(text):
+                if _accept(m["o"], entry, text):
+                    wording = entry["o"].replace("{o}", m["o"]) if "o" in entry else ""
+                    yield Draft(speaker, "prefers", wording, "-" if entry.get("neg") else "+", rule="assistant"), *m.span("o"), False
