@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Folder for converted models, which can always be made again; empty for the user's cache folder."""
     threads: int = 0
     """CPU threads for models; 0 leaves it to the library."""
+    teach: str = ""
+    """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
     lock_wait: float = 30.0
     """Seconds to wait for another writer before StoreBusy."""
 

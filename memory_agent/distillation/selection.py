@@ -11,8 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from memory_agent.config import Settings
+from memory_agent.errors import InvalidInput
 from memory_agent.protocols import Query, Reader
 from memory_agent.records import Episode, Fact
+from memory_agent.semantic import ontology
 from memory_agent.semantic.ontology import Ontology
 
 REASONS: Mapping[str, str] = {
@@ -44,6 +47,21 @@ class Policy:
     max_words: int = 8
     """Most words of a subject or an object."""
 
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """The default policy, with the predicates that the user opted in (`settings.teach`).
+
+        Raises InvalidInput when one of them is of the secret class or unknown to the ontology.
+        """
+        teach = frozenset(name.strip() for name in settings.teach.split(",") if name.strip())
+        known = ontology.load()
+        for name in sorted(teach):
+            if name not in known:
+                raise InvalidInput(f"setting 'teach': the ontology has no predicate {name!r}")
+            if known[name].sensitivity == "secret":
+                raise InvalidInput(f"setting 'teach': {name!r} is secret, and secrets are never put into weights")
+        return cls(teach=teach)
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -58,13 +76,13 @@ class Selection:
 
 
 def refusal(
-    fact: Fact, episodes: Mapping[str, Episode], ontology: Ontology, now: datetime, policy: Policy
+    fact: Fact, episodes: Mapping[str, Episode], predicates: Ontology, now: datetime, policy: Policy
 ) -> str | None:
     """Why `fact` may not be taught, as a word of `REASONS`, or None when it may.
 
     `episodes` maps the ids of its sources to those that still stand.
     """
-    predicate = ontology[fact.predicate]
+    predicate = predicates[fact.predicate]
     opted_in = fact.predicate in policy.teach
     sources = [episodes[source.episode_id] for source in fact.sources if source.episode_id in episodes]
     words = max(len(fact.subject.split()), len(fact.object.split()))
@@ -86,13 +104,13 @@ def refusal(
 
 
 def select(
-    facts: Iterable[Fact], episodes: Mapping[str, Episode], ontology: Ontology, now: datetime, policy: Policy
+    facts: Iterable[Fact], episodes: Mapping[str, Episode], predicates: Ontology, now: datetime, policy: Policy
 ) -> Selection:
     """The facts that pass every rule of `refusal`, and the reasons of the others."""
     passed: list[Fact] = []
     refused: dict[str, str] = {}
     for fact in facts:
-        reason = refusal(fact, episodes, ontology, now, policy)
+        reason = refusal(fact, episodes, predicates, now, policy)
         if reason is None:
             passed.append(fact)
         else:
@@ -100,12 +118,12 @@ def select(
     return Selection(tuple(passed), refused)
 
 
-def select_from(reader: Reader, ontology: Ontology, now: datetime, policy: Policy) -> Selection:
+def select_from(reader: Reader, predicates: Ontology, now: datetime, policy: Policy) -> Selection:
     """`select` over the facts of a ledger that are not retired."""
     facts = reader.select(Fact, Query(where={"retired_at": None}))
     wanted = sorted({source.episode_id for fact in facts for source in fact.sources})
     episodes = {episode.id: episode for episode in reader.select(Episode, Query(ids=wanted))} if wanted else {}
-    return select(facts, episodes, ontology, now, policy)
+    return select(facts, episodes, predicates, now, policy)
 
 
 def _holds_at(fact: Fact, now: datetime) -> bool:

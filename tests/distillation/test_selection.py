@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_agent.config import Settings
 from memory_agent.distillation.selection import REASONS, Policy, refusal, select
+from memory_agent.errors import InvalidInput
 from memory_agent.records import Episode, Fact, PartialDate, Source
 from memory_agent.semantic import ontology
 
@@ -133,3 +135,12 @@ def test_refusals_are_counted() -> None:
     selection = select(facts, {"e1": episode()}, ONTOLOGY, NOW, Policy())
     assert [f.id for f in selection.facts] == ["f1"]
     assert selection.counts() == "2 not_current, 1 not_actual"
+
+
+def test_users_opt_in_by_setting() -> None:
+    assert Policy.of(Settings()) == Policy()
+    assert Policy.of(Settings(teach="religion, health_condition")).teach == {"religion", "health_condition"}
+    with pytest.raises(InvalidInput, match="secret"):
+        Policy.of(Settings(teach="phone"))
+    with pytest.raises(InvalidInput, match="no predicate"):
+        Policy.of(Settings(teach="alergic_to"))
