@@ -90,9 +90,10 @@ class ChromaIndex:
                     (self._stale() / name).unlink()
                 self.close()
                 with closing(sqlite3.connect(self.folder / "chroma.sqlite3")) as db:
-                    db.execute("PRAGMA secure_delete = ON")
-                    db.execute("VACUUM")
-                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    segments = _purge(db)
+                for path in self.folder.glob("*-*-*-*-*"):  # Chroma leaves the files of a deleted collection behind
+                    if path.name not in segments:
+                        shutil.rmtree(path)
 
     def _stale(self) -> Path:
         """A folder with a file for each collection that holds deleted vectors."""
@@ -406,19 +407,43 @@ def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:
     )
 
 
+def _purge(db: sqlite3.Connection) -> set[str]:
+    """Take out of Chroma's database what it leaves of deleted collections; the ids of the living graph folders."""
+    living = {id for (id,) in db.execute("SELECT id FROM collections")}
+    for (topic,) in db.execute("SELECT DISTINCT topic FROM embeddings_queue").fetchall():
+        if str(topic).rsplit("/", 1)[-1] not in living:
+            db.execute("DELETE FROM embeddings_queue WHERE topic = ?", (topic,))
+    db.commit()
+    db.execute("VACUUM")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return {str(id) for (id,) in db.execute("SELECT id FROM segments")}
+
+
 def _state(collection: Any) -> IndexState:
     told = collection.metadata
     return IndexState(str(told["model"]), int(told["dimension"]), int(told["position"]), str(told["metric"]))
 
 
 def _client(folder: Path) -> Any:
-    """A Chroma client over `folder`, its telemetry off."""
+    """A Chroma client over `folder`, its telemetry off, that shares nothing with others in this process.
+
+    Chroma keeps one system for each path as it is spelt, also one that failed to start: a client made
+    again would see what the old one saw.
+    """
     os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
     from chromadb.config import Settings
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    path = str(folder)
+    while path in SharedSystemClient._identifier_to_system:
+        path += "/."
+    try:
+        return chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
+    except BaseException:
+        SharedSystemClient._identifier_to_system.pop(path, None)
+        raise
 
 
 def _chroma_failed(error: BaseException) -> bool:

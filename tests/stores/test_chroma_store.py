@@ -1,0 +1,179 @@
+"""What only the Chroma index promises: it heals, it is shared by processes, it holds no text, it calls nobody."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memory_agent.protocols import IndexState, SpaceIndex, Vectors
+from memory_agent_stores.chroma import ChromaIndex
+
+
+def vectors(count: int, seed: int = 0) -> Vectors:
+    return np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+
+
+def fill(space: SpaceIndex, count: int = 30, prefix: str = "v", position: int = 1) -> None:
+    state = IndexState("m", 8, position)
+    space.apply("episode", [f"{prefix}{n}" for n in range(count)], vectors(count), [], state=state)
+    space.apply("fact", [], vectors(0), [], state=state)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[ChromaIndex]:
+    index = ChromaIndex(tmp_path, sync_threshold=10)
+    yield index
+    index.close()
+
+
+def test_a_folder_that_vanished_is_an_empty_index(index: ChromaIndex) -> None:
+    space = index.space("default/alice")
+    fill(space)
+    shutil.rmtree(index.folder)
+    assert space.state() is None
+    assert space.query("episode", vectors(1)[0], 3) == []
+    fill(space, count=5)
+    assert space.count("episode") == 5
+
+
+def test_a_damaged_database_is_dropped_and_filled_anew(index: ChromaIndex, caplog: pytest.LogCaptureFixture) -> None:
+    fill(index.space("default/alice"))
+    index.close()
+    (index.folder / "chroma.sqlite3").write_bytes(b"nonsense" * 4000)
+    space = index.space("default/alice")
+    assert space.state() is None
+    assert "filled anew" in caplog.text
+    fill(space)
+    assert len(space.query("episode", vectors(1)[0], 3)) == 3
+
+
+def test_a_damaged_graph_file_is_dropped_and_filled_anew(index: ChromaIndex) -> None:
+    index.exact = 0
+    fill(index.space("default/alice"))
+    index.close()
+    torn = list(index.folder.glob("*/header.bin"))
+    assert torn, "no graph file was written"
+    for path in torn:
+        path.write_bytes(b"")
+    space = index.space("default/alice")
+    space.query("episode", vectors(1)[0], 3)
+    space.clear()
+    fill(space)
+    assert len(space.query("episode", vectors(1)[0], 3)) == 3
+
+
+def test_a_writer_killed_while_graph_files_were_written_costs_that_collection(index: ChromaIndex) -> None:
+    alice, bob = index.space("default/alice"), index.space("default/bob")
+    fill(bob)
+    with index.write(f"{alice._name}-episode"):
+        left = (index._mark.read_bytes(), index._mark)
+        fill(alice)
+    index.close()
+    left[1].write_bytes(left[0])
+    for path in index.folder.glob("*/header.bin"):
+        path.touch()
+    assert alice.state("episode") is None
+    assert alice.state("fact") is not None
+    assert bob.count("episode") == 30
+    assert not left[1].exists()
+
+
+def test_a_writer_killed_before_any_graph_file_costs_nothing(index: ChromaIndex) -> None:
+    alice = index.space("default/alice")
+    fill(alice)
+    index.close()
+    index._mark.write_text(f"{alice._name}-episode")
+    assert alice.state() == IndexState("m", 8, 1)
+    assert alice.count("episode") == 30
+
+
+def test_two_handles_in_one_process_see_each_others_writes(index: ChromaIndex, tmp_path: Path) -> None:
+    other = ChromaIndex(tmp_path, sync_threshold=10)
+    for n in range(5):
+        fill(index.space("default/alice"), 12, f"a{n}-", 2 * n + 1)
+        fill(other.space("default/alice"), 12, f"b{n}-", 2 * n + 2)
+        for each in (index, other):
+            assert each.space("default/alice").count("episode") == 24 * (n + 1)
+    other.close()
+
+
+def _write_and_look(folder: Path, prefix: str, rounds: int) -> None:
+    space = ChromaIndex(folder, sync_threshold=10, exact=0).space("default/alice")
+    state = IndexState("m", 8, 1)
+    for n in range(rounds):
+        ids = [f"{prefix}{n}-{k}" for k in range(7)]
+        mine = vectors(7, seed=hash((prefix, n)) % 2**32)
+        space.apply("episode", ids, mine, [], state=state)
+        assert ids[0] in [id for id, _ in space.query("episode", mine[0], 5)]
+        assert set(ids) <= space.ids("episode")
+
+
+def test_two_processes_write_and_search_one_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    writers = [context.Process(target=_write_and_look, args=(tmp_path, prefix, 4)) for prefix in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    index = ChromaIndex(tmp_path, sync_threshold=10)
+    assert index.space("default/alice").count("episode") == 2 * 4 * 7
+    index.close()
+
+
+def near(numbers: Vectors, form: Vectors) -> Vectors:
+    """The windows of `numbers`, as long as `form`, that are nearly it."""
+    windows = np.lib.stride_tricks.sliding_window_view(numbers, len(form))
+    return windows[np.isclose(windows, form, atol=1e-5).all(axis=1)]
+
+
+@pytest.mark.parametrize("sync_threshold", [10, 1000])
+def test_compacting_leaves_no_byte_of_a_deleted_vector(tmp_path: Path, sync_threshold: int) -> None:
+    index = ChromaIndex(tmp_path, sync_threshold=sync_threshold)
+    space = index.space("default/alice")
+    fill(space)
+
+    def held(n: int) -> bool:
+        """Whether any file has vector n, as it was given or as cosine graphs keep it."""
+        given = vectors(30)[n]
+        for path in index.folder.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            for shift in range(4):
+                numbers = np.frombuffer(content[shift : shift + (len(content) - shift) // 4 * 4], dtype=np.float32)
+                for form in (given[:4], given[:4] / np.linalg.norm(given)):
+                    if len(numbers) > 4 and len(near(numbers, form)):
+                        return True
+        return False
+
+    assert held(0)
+    space.apply("episode", [], vectors(0), ["v0"], state=IndexState("m", 8, 2))
+    index.compact()
+    assert not held(0)
+    assert held(7)
+    assert space.count("episode") == 29
+    assert space.state("episode") == IndexState("m", 8, 2)
+    space.clear()
+    index.compact()
+    assert not held(7)
+    index.close()
+
+
+def test_telemetry_is_off_and_no_text_is_kept(index: ChromaIndex) -> None:
+    fill(index.space("default/alice"))
+    assert index._client.get_settings().anonymized_telemetry is False
+    [held] = [c for c in index._client.list_collections() if c.name.endswith("-episode")]
+    found = held.get(include=["documents", "metadatas"])
+    assert set(found["documents"]) == {None}
+    assert set(found["metadatas"]) == {None}
+
+
+def test_opening_touches_nothing_until_it_is_used(tmp_path: Path) -> None:
+    index = ChromaIndex(tmp_path)
+    assert index.space("default/alice").state() is None
+    assert not index.folder.exists()
+    index.close()
