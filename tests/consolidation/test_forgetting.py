@@ -207,7 +207,7 @@ _MARKS = [
     "{Alice | spouse | Bob}", "{Bob | spouse | Cleo}", "{Cleo | relationship_status | divorced}",
     "{Alice | colleague | Bob}", "{Bob | works_at | Acme}", "{Bob | -works_at | Acme}", "{Alice | from | Faro}",
     "{Alice | from | Lagos}", "{Alice | visited! | Rome | 2024}", "{Alice | visited | Rome | 2024}",
-    "{Alice | sibling | Ana = Alice's sister}", "{Alice's sister | lives_in | Rome}", "{Ana | likes | tea}",
+    "{Ana | likes | tea}",
 ]  # fmt: skip
 _TURNS = st.lists(
     st.tuples(st.lists(st.sampled_from(_MARKS), min_size=1, max_size=2), st.sampled_from(["Alice", "Bob"])),
