@@ -29,9 +29,8 @@ def main() -> None:
                 print(piece, end="", flush=True)
             print("\n> ", end="", flush=True)
         report = memory.consolidate()
-        print(
-            f"\nLearnt {len(report.facts_added)} facts. To see them: memory-agent facts --store chatbot-memory --user {user}"
-        )
+        print(f"\nLearnt {len(report.facts_added)} facts.")
+        print(f"To see them: memory-agent facts --store chatbot-memory --user {user}")
 
 
 if __name__ == "__main__":
