@@ -125,8 +125,8 @@ def fallen(reader: Reader, adapter: Adapter) -> list[str]:
     if not versions:
         return []
     rows = reader.select(Fact, Query(ids=sorted(versions)))
-    taught_as = {fact.id: content(fact) for fact in rows if fact.version == versions[fact.id]}
-    standing = {fact.id: content(fact) for fact in rows if fact.retired_at is None and fact.status == "current"}
+    taught_as = {fact.id: (fact.status, content(fact)) for fact in rows if fact.version == versions[fact.id]}
+    standing = {fact.id: (fact.status, content(fact)) for fact in rows if fact.retired_at is None}
     return [id for id in versions if id not in standing or standing[id] != taught_as.get(id)]
 
 

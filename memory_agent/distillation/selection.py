@@ -69,6 +69,8 @@ class Selection:
 
     facts: tuple[Fact, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
+    past: tuple[Fact, ...] = ()
+    """Superseded facts that may be taught as what used to be so: their successor passed, and else they would."""
 
     def counts(self) -> str:
         """The refusals counted by reason, most frequent first, as "12 policy, 3 untrusted"."""
@@ -109,13 +111,19 @@ def select(
     """The facts that pass every rule of `refusal`, and the reasons of the others."""
     passed: list[Fact] = []
     refused: dict[str, str] = {}
+    past: list[Fact] = []
     for fact in facts:
         reason = refusal(fact, episodes, predicates, now, policy)
         if reason is None:
             passed.append(fact)
-        else:
-            refused[fact.id] = reason
-    return Selection(tuple(passed), refused)
+            continue
+        refused[fact.id] = reason
+        if fact.status == "superseded" and fact.valid_to:
+            before = fact.model_copy(update={"status": "current", "valid_to": None})
+            if refusal(before, episodes, predicates, now, policy) is None:
+                past.append(fact)
+    asked = {(fact.subject_id, fact.predicate) for fact in passed}
+    return Selection(tuple(passed), refused, tuple(f for f in past if (f.subject_id, f.predicate) in asked))
 
 
 def select_from(reader: Reader, predicates: Ontology, now: datetime, policy: Policy) -> Selection:

@@ -24,10 +24,14 @@ _BITS = 64
 
 @dataclass(frozen=True)
 class Shard:
-    """Some entities' facts, in canonical order. `id` is "s" and the bits that its entities' hashes begin with."""
+    """Some entities' facts, in canonical order. `id` is "s" and the bits that its entities' hashes begin with.
+
+    `past` holds their superseded facts, which are taught as what used to be so.
+    """
 
     id: str
     facts: tuple[Fact, ...]
+    past: tuple[Fact, ...] = ()
 
     @property
     def entities(self) -> tuple[str, ...]:
@@ -37,7 +41,7 @@ class Shard:
     @property
     def taught(self) -> tuple[str, ...]:
         """The facts' ids with their versions, as an `Adapter` keeps them."""
-        return tuple(f"{fact.id}@{fact.version}" for fact in self.facts)
+        return tuple(f"{fact.id}@{fact.version}" for fact in (*self.facts, *self.past))
 
 
 def content(fact: Fact) -> dict[str, Any]:
@@ -63,18 +67,21 @@ def digest(facts: Sequence[Fact], made_with: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def layout(facts: Iterable[Fact], cap: int = CAP) -> list[Shard]:
-    """The shards of `facts`, ordered by id; empty for no facts."""
+def layout(facts: Iterable[Fact], cap: int = CAP, past: Iterable[Fact] = ()) -> list[Shard]:
+    """The shards of `facts`, ordered by id; empty for no facts. `past` goes where its subjects are, uncounted."""
     by_name: dict[str, list[Fact]] = {}
     for fact in facts:
         by_name.setdefault(fold(fact.subject), []).append(fact)
     hashed = {_bits(name): own for name, own in by_name.items()}
+    past = canonical(past)
     shards: list[Shard] = []
     pending = [("", hashed)] if hashed else []
     while pending:
         prefix, held = pending.pop()
         if len(held) == 1 or len(prefix) == _BITS or sum(map(len, held.values())) <= cap:
-            shards.append(Shard("s" + prefix, canonical(fact for own in held.values() for fact in own)))
+            own = canonical(fact for facts_ in held.values() for fact in facts_)
+            subjects = {fold(fact.subject) for fact in own}
+            shards.append(Shard("s" + prefix, own, tuple(fact for fact in past if fold(fact.subject) in subjects)))
             continue
         for bit in "01":
             side = {bits: own for bits, own in held.items() if bits.startswith(prefix + bit)}

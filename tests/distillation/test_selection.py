@@ -144,3 +144,15 @@ def test_users_opt_in_by_setting() -> None:
         Policy.of(Settings(teach="phone"))
     with pytest.raises(InvalidInput, match="no predicate"):
         Policy.of(Settings(teach="alergic_to"))
+
+
+def test_what_was_superseded_is_taught_as_past_where_its_successor_is() -> None:
+    old = fact(id="old", object="Oslo", status="superseded", valid_to=PartialDate("2024-03"))
+    goal = fact(id="goal", predicate="goal", object="chess", status="superseded", valid_to=PartialDate("2024-03"))
+    selection = select([old, goal, fact()], {"e1": episode()}, ONTOLOGY, NOW, Policy())
+    assert [f.id for f in selection.past] == ["old"]
+    assert select([old], {"e1": episode()}, ONTOLOGY, NOW, Policy()).past == ()
+    flagged = select(
+        [old, fact("e2")], {"e1": episode(flags=("instruction",)), "e2": episode("e2")}, ONTOLOGY, NOW, Policy()
+    )
+    assert flagged.past == ()
