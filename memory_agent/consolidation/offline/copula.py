@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COPULAS = {"be", "become", "turn", "get", "feel", "remain", "stay", "go", "look", "identify", "keep", "have"}
 _LIKING = {"into", "fond", "keen", "fan", "obsessed", "crazy", "mad", "passionate", "addicted", "hooked", "enthusiast", "lover", "sucker", "partial"}
 _FEARING = {"scared", "afraid", "terrified", "frightened", "phobic", "sick", "tired", "fed", "bored"}
+_GRADES = {"good", "decent", "great", "terrible", "bad", "mean", "fair", "passable", "keen", "big", "horrible", "better"}
 _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
 _EVENTFUL = {"dentist", "doctor", "interview", "exam", "appointment", "flight", "train", "deadline", "due", "surgery", "operation", "defence", "defense",
@@ -42,6 +43,8 @@ def apply(clause: Clause) -> Iterator[Draft]:
         yield from _word(clause, frame.verb)
     if frame.lemma not in COPULAS - {"have"}:
         return
+    if frame.lemma == "turn" and frame.object is not None and frame.object.like_num and clause.subject.type != "organisation":
+        yield from _say(clause, "has_age", frame.object.text)
     for complement in conjuncts(frame.complement) if frame.complement is not None else []:
         yield from _complement(clause, complement)
     if frame.lemma == "be" and frame.complement is None:
@@ -56,7 +59,7 @@ def _say(clause: Clause, predicate: str, text: str, **more: object) -> Iterator[
     past = clause.frame.tense == "past" and clause.frame.lemma == "be" and clause.since is None
     polarity = "-" if clause.status.negated else "+"
     if past and predicate in ("occupation", "works_at", "diet", "relationship_status", "has_age", "member_of", "attribute", "has_skill", "studies"):
-        if clause.point is None and not clause.status.ended or predicate in ("has_age",):
+        if (clause.point is None and not clause.status.ended) or predicate in ("has_age",):
             return
         polarity = "-"
     yield clause.draft(predicate, text, polarity=polarity, rule="copula", **more)  # type: ignore[arg-type]
@@ -81,6 +84,8 @@ def _arguments(clause: Clause, token: Token, *names: str) -> list[Token]:
 def _word(clause: Clause, token: Token) -> Iterator[Draft]:
     """Adjectives and participles of state."""
     low = token.text.lower()
+    if low in ("half", "part") and token.pos_ != "VERB":
+        return
     if low == "allergic" or low == "intolerant":
         objects = _arguments(clause, token, "to", "of")
         if low == "intolerant" and not objects:
@@ -164,6 +169,8 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
         return
     owner = clause.resolver.owner_of(token)
     if is_occupation(token) and subject.type == "person" and owner is None:
+        if token.lemma_.lower() in words("skill_jobs") and any(c.text.lower() in _GRADES for c in token.lefts):
+            return
         yield from _occupation(clause, token)
     elif token.lemma_.lower() in ("member", "part", "fan", "supporter", "lover", "enthusiast", "student", "graduate", "citizen", "native", "speaker", "volunteer"):
         yield from _noun_of(clause, token)
@@ -245,6 +252,8 @@ def _located(clause: Clause) -> Iterator[Draft]:
         if word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
             if not fits(token, "time|event", sentence):
                 yield from _say(clause, "from", _text(clause, token))
+        elif word == "in" and subject.type == "person" and clause.frame.tense == "present" and is_place(token) and not subject.plural and _settled(clause):
+            yield from _say(clause, "lives_in", _text(clause, token))
         elif word == "in" and subject.type == "organisation" and (is_place(token) or is_name(token)):
             yield from _say(clause, "located_in", _text(clause, token))
         elif word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural:
@@ -259,6 +268,11 @@ def _located(clause: Clause) -> Iterator[Draft]:
             yield from _say(clause, "visited", _text(clause, token))
         elif word == "at" and clause.frame.tense in ("present",) and fits(token, "org", sentence) and "still" in clause.frame.verb.doc.text.lower():
             yield from _say(clause, "works_at", _text(clause, token))
+
+
+def _settled(clause: Clause) -> bool:
+    """"Is still in Utrecht", "is based in Ghent": a stay that is a home."""
+    return any(t.text.lower() in ("still", "based", "now") for t in clause.frame.verb.children) and clause.point is None
 
 
 def _favourite(clause: Clause) -> Iterator[Draft]:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode, PartialDate
 
-from . import copula, dates, general, languages, nominal, rules, surface, values
+from . import answers, copula, dates, general, languages, nominal, rules, surface, values
 from .dates import Direction, Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, frames
@@ -19,6 +19,13 @@ from .rules import Clause
 from .status import Status, blocked, sarcastic, spreads, status_of
 
 _ZONE = re.compile(r"([+-])(\d\d):?(\d\d)")
+_CORRECTION = re.compile(r"\b(?:no wait|no,|wait|actually|i mean|sorry|correction|scratch that)\b", re.I)
+_FILLER = re.compile(
+    r"\b(?:no|wait|actually|i mean|sorry|scratch that|it was|it's|on|at|\d{1,2}(?::\d\d)?(?:am|pm)?|so|yeah|just|i think|or|and|that was|the|in|"
+    r"mon|tue|tues|wed|weds|thu|thur|thurs|fri|sat|sun|mon|tues|wednes|thurs|fri|satur|sun)(?:day)?\b",
+    re.I,
+)
+_UNDATED = {"parent", "child", "sibling", "relative", "has_age", "species", "born_on", "from", "nickname", "has_name", "occupation", "knows"}
 _PLURAL_SKIP = {"they", "everyone", "everybody", "someone", "somebody", "people", "nobody"}
 
 
@@ -56,6 +63,7 @@ class OfflineExtractor:
             discourse.turn_to(episode.speaker)
             reader = TurnReader(episode, sentences, discourse)
             found = reader.read()
+            discourse.question = episode.content if "?" in episode.content else ""
             if i >= len(context) and episode.role == "user":
                 proposals += found
         return proposals
@@ -77,14 +85,21 @@ class TurnReader:
                 kept.setdefault(draft.key, (draft, start, end))
             self.sentences = []
         fiction = False
-        for sentence in self.sentences:
+        last: list[Draft] = []
+        for position, sentence in enumerate(self.sentences):
             fiction = fiction or spreads(sentence)
             if fiction or blocked(sentence):
                 self._mentions(sentence)
                 continue
             start, end = sentence.span()
-            for draft in [*self._surface(sentence), *self._sentence(sentence)]:
+            if self._only_a_date(sentence, last):
+                continue
+            drafts = [*self._surface(sentence), *self._sentence(sentence)]
+            if self.discourse.question and position < 2:
+                drafts += self._answers(sentence, bool(drafts))
+            for draft in drafts:
                 kept.setdefault(draft.key, (draft, start, end))
+            last = drafts or last
         if not fiction:
             for draft, start, end in values.read(self.episode.content, self.discourse.speaker):
                 kept.setdefault(draft.key, (draft, start, end))
@@ -92,6 +107,59 @@ class TurnReader:
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
         return [self._proposal(*each) for each in kept.values()]
+
+    def _only_a_date(self, sentence: Sentence, before: list[Draft]) -> bool:
+        """A sentence that is only a date ("last Friday.", "no wait, Tuesday") dates what was said before it."""
+        text = sentence.doc.text[sentence.lead :]
+        found = dates.find(text)
+        rest = _FILLER.sub(" ", "".join(c for i, c in enumerate(text) if not any(e.start <= i < e.end for e in found)))
+        if not found or re.search(r"\w", rest) or not before:
+            return False
+        corrected = bool(_CORRECTION.search(text))
+        for draft in before:
+            resolved = found[-1].resolve(self.said, "past" if draft.modality == "actual" else "future")
+            if draft.polarity == "-":
+                draft.valid_to = resolved if corrected else draft.valid_to or resolved
+            elif draft.predicate not in _UNDATED:
+                draft.valid_from = resolved if corrected else draft.valid_from or resolved
+        return True
+
+    def _answers(self, sentence: Sentence, said: bool) -> Iterator[Draft]:
+        """What the sentence says as the answer to the other speaker's question."""
+        question, here = self.discourse.question, self.discourse
+        if not said:
+            yield from answers.read(sentence, question, here)
+        expressions = dates.find(sentence.doc.text)
+        sign = answers.polarity(sentence.doc.text[sentence.lead :])
+        claim = answers.statement(question)
+        durations = [e for e in expressions if e.role in ("for", "since", "ago")] or _bare_duration(sentence)
+        if claim is not None and claim.endswith("@often."):
+            frequency = _OFTEN.search(sentence.doc.text)
+            if frequency:
+                words_ = re.sub(r"^I | @often\.$", "", claim)
+                yield Draft(here.speaker, "habit", f"{words_} {frequency[0].lower()}", rule="answer")
+            return
+        if claim is None or not (sign or (claim.startswith("I have") and "how long" in question.lower() and durations)):
+            return
+        if "how long" in question.lower():
+            sign = "+" if durations else ""
+            if not sign:
+                return
+        allowed = set(answers.data("answers")["yes_predicates"].split("|"))
+        for assumed in parse([claim])[0]:
+            if sign == "+" and said:
+                return
+            for draft in self._sentence(assumed):
+                if draft.predicate not in allowed or draft.subject != here.speaker:
+                    continue
+                if sign == "-":
+                    draft.polarity = "-" if draft.polarity == "+" else "+"
+                    draft.valid_from = None
+                for each in durations:
+                    if sign == "+":
+                        draft.valid_from = draft.valid_from or each.resolve(self.said)
+                draft.rule = "answer"
+                yield draft
 
     def _surface(self, sentence: Sentence) -> Iterator[Draft]:
         text, segment = sentence.text, sentence.segment
@@ -119,7 +187,7 @@ class TurnReader:
             if clause.status.kind == "none" or (mocking and frame.lemma in ("be", "love")):
                 continue
             if clause.subject is None:
-                yield from copula.apply(clause)
+                yield from [*rules.apply(clause), *copula.apply(clause)]
                 continue
             drafts = [*rules.apply(clause), *copula.apply(clause)] if clause.subject is not None else []
             yield from drafts
@@ -131,7 +199,7 @@ class TurnReader:
         direction = _direction(frame, status)
         point = since = until = None
         for each in own:
-            resolved = each.resolve(self.said, direction)
+            resolved = each.resolve(self.said, "past" if each.role in ("since", "for", "ago") else direction)
             if each.role in ("since", "for"):
                 since = since or resolved
             elif each.role == "until":
@@ -158,6 +226,16 @@ class TurnReader:
             _date(draft.valid_from), _date(draft.valid_to), draft.confidence, draft.subject_type, OBJECT_TYPES.get(draft.predicate),
             tuple(draft.aliases),
         )  # fmt: skip
+
+
+_OFTEN = re.compile(r"\b(?:once|twice|(?:\d+|two|three|four|five|six|several|a few|a couple of) times) (?:a|per) (?:day|week|month|year)|every \w+|daily|weekly|monthly", re.I)
+
+
+def _bare_duration(sentence: Sentence) -> list[Expression]:
+    """"5 years already!" as the answer to "how long": a duration with no preposition."""
+    text = sentence.doc.text
+    found = re.search(r"\b(?:\d+|a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty) (?:year|month|week|day)s?\b", text, re.I)
+    return dates.find(f"for {found[0]}") if found else []
 
 
 def _date(value: PartialDate | None) -> PartialDate | None:
@@ -198,4 +276,4 @@ def _governor(expression: Expression, frame: Frame, found: list[Frame]) -> int:
 def _direction(frame: Frame, status: Status) -> Direction:
     if status.kind in ("planned", "possible", "goal", "duty") or frame.tense == "future":
         return "future"
-    return "past" if frame.tense in ("past", "perfect") else "future" if frame.lemma == "be" or frame.progressive else "past"
+    return "past" if frame.tense in ("past", "perfect") else "future"

@@ -180,9 +180,9 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
     lefts = {c.text.lower() for c in token.children if c.dep_ in ("neg", "advmod", "preconj", "det")}
     frame.negated = bool(lefts & _NEGATIONS - {"no"})
     words = [t.text.lower() for t in token.subtree]
-    frame.ended = "anymore" in words or ("any" in words and "more" in words and frame.negated) or ("no" in lefts and "longer" in words)
-    if frame.ended and "no" in lefts:
-        frame.negated = True
+    longer = "no longer" in " ".join(words)
+    frame.ended = "anymore" in words or longer or ("any" in words and "more" in words and frame.negated)
+    frame.negated = frame.negated or longer
     for other in (frame.object, frame.complement):
         if other is not None and any(c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children):
             frame.negated = True

@@ -20,6 +20,7 @@ _EMPTY_VERBS = {"be", "have", "think", "know", "guess", "mean", "say", "tell", "
                 "let", "make", "wait", "thank", "appreciate", "believe", "understand", "agree", "hear", "wish", "try", "keep", "remember", "forget", "happen",
                 "help", "bring", "remind", "matter", "wonder", "get", "go", "come", "do", "can", "use", "talk", "chat", "show", "ask", "find", "imagine", "bet",
                 "support", "cheer", "root", "push", "stay", "continue", "face", "put", "catch", "become", "consider", "expect", "plan", "intend", "start", "begin"}  # fmt: skip
+_TALK = {"discuss", "talk", "chat", "tell", "share", "learn", "meet", "listen", "give", "spread", "focus", "work", "reach", "inspire"}
 _LIGHT = {"go", "get", "do", "have", "make", "see", "visit", "try", "start", "take", "put", "come", "find", "use", "help", "show", "bring", "keep", "begin", "become",
           "continue", "be", "check"}  # fmt: skip
 _DEEDS = {"win", "finish", "complete", "launch", "open", "publish", "donate", "pass", "fail", "lose", "build", "paint", "write", "record", "release", "start", "create",
@@ -70,7 +71,7 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB":
         return  # its complement says what is meant
     dated = clause.point is not None or clause.since is not None
-    if kind == "duty" and not dated:
+    if kind == "duty" and not dated or frame.lemma in _TALK:
         return
     if frame.lemma in _EMPTY_VERBS - _LIGHT or not _has_content(clause) and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer"):
         return

@@ -47,6 +47,8 @@ class Discourse:
     addressee: str | None = None
     people: list[Ref] = field(default_factory=list)
     last: dict[tuple[str, str], str] = field(default_factory=dict)
+    question: str = ""
+    """What the other speaker has just asked, if anything."""
 
     def turn_to(self, speaker: str) -> None:
         """Another speaker takes the floor."""

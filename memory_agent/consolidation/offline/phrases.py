@@ -47,6 +47,8 @@ _SMALL = {
     "reflexive": "myself|himself|herself|themselves|ourselves|yourself|itself",
     "role": "role|part|game|tricks|trick|host|joke|prank|a role",
     "status": "single|married|divorced|engaged|widowed|separated|widow|widower",
+    "gym": "gym|boot camp|boot camps|bootcamp|yoga|pilates|crossfit|church|therapy|pool|sauna",
+    "class": "class|classes|lessons|course|courses",
     "tables": "table|tables|bar",
     "divorce": "divorce|separation|breakup|break-up",
     "homeless": "homeless",
@@ -84,6 +86,11 @@ def kin_of(token: Token) -> tuple[str, str, str] | None:
         if form in kin:
             predicate, gender = kin[form]
             return predicate, gender, form
+    low = token.text.lower()
+    if token.pos_ == "NOUN" and (low in words("occupations") or low.endswith(tuple(words("occupation_suffixes")))):
+        owned = any(c.dep_ == "poss" for c in token.children) or token.dep_ == "appos" and any(c.dep_ == "poss" for c in token.children)
+        if owned and low not in words("not_occupations"):
+            return "knows", "", low
     return None
 
 

@@ -19,8 +19,8 @@ from .dates import Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, conjuncts
 from .lexicon import data
-from .people import Discourse, Ref, Resolver
-from .phrases import noun_phrase, verb_phrase
+from .people import Discourse, Ref, Resolver, name_phrase
+from .phrases import is_name, noun_phrase, verb_phrase
 from .status import Status
 
 if TYPE_CHECKING:
@@ -137,8 +137,15 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
         return False
     if rule.get("arg_is"):
         inner = next((c for c in token.children if c.dep_ == "dobj"), token)
-        if token.lemma_ not in ("do", "learn", "practise", "practice", "play", "take", "try", "study") and inner != token or not fits(inner, rule["arg_is"], sentence):
+        if inner == token:
+            inner = next((o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj"), token)
+        leads = rule.get("lead", "do|learn|practise|practice|play|take|try|study").split("|")
+        if (token.lemma_ not in leads and inner != token) or not fits(inner, rule["arg_is"], sentence):
             return False
+    if rule.get("years") and not (clause.frame.object is not None and clause.frame.object.lemma_.lower() in ("year", "month", "decade", "childhood", "life")):
+        return False
+    if rule.get("arg3") and not any(word == rule["arg3"] for word, _ in clause.frame.preps):
+        return False
     if rule.get("arg2"):
         return any(word in rule["arg2"].split("|") for word, _ in clause.frame.preps)
     return not (rule["arg"] not in ("none", "xcomp", "inf", "ccomp") and token.pos_ == "PRON" and not rule.get("is"))
@@ -158,8 +165,9 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
     if form == "collect":
         return "collecting " + sentence.written(noun_phrase(token, clause.dates, deep=False))
     if form == "obj":
-        inner = next((c for c in token.children if c.dep_ == "dobj"), token)
-        return sentence.written(noun_phrase(inner, clause.dates, deep=False))
+        inner = next((c for c in token.children if c.dep_ == "dobj"), None)
+        inner = inner or next((o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj"), token)
+        return sentence.written(noun_phrase(inner, clause.dates))
     if form == "teacher":
         return sentence.written(noun_phrase(token, clause.dates, deep=False)) + " teacher"
     if form == "miss":
@@ -203,9 +211,11 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
             return None
         if negated and predicate == "did":
             return None
+        if clause.ahead and frame.tense == "present":
+            return ("plans" if predicate == "attended" else predicate), "+", "planned"
         return predicate, "-" if ends or negated else "+", rule.get("past_modality", "actual")
     if status.kind in ("goal", "duty", "planned"):
-        return None
+        return (predicate, "+", "planned") if rule.get("plan") and status.kind == "planned" and not negated else None
     if rule.get("cannot"):
         return predicate, "+", "actual"
     past = rule.get("past")
@@ -219,11 +229,15 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
             return past, "-" if status.negated and not status.ended else "+", "actual"
     if gone and not status.ended and predicate not in ("allergic_to",):
         return (predicate, "-", clause.modality) if negated and clause.frame.ended else None
-    return predicate, "-" if negated and not rule.get("neg_only") else "+", clause.modality
+    if rule.get("future_only"):
+        return predicate, "+", "planned"
+    if rule.get("neg_only"):
+        return predicate, "-", clause.modality
+    return predicate, "-" if negated else "+", clause.modality
 
 
-def _recipient(clause: Clause) -> Ref | None:
-    receiver = clause.frame.receiver
+def _recipient(clause: Clause, rule: Rule) -> Ref | None:
+    receiver = clause.frame.receiver if rule["arg"] == "iobj" else clause.frame.object
     return clause.resolver.resolve(receiver) if receiver is not None else None
 
 
@@ -233,7 +247,7 @@ def apply(clause: Clause) -> Iterator[Draft]:
     for rule in _by_verb().get(clause.frame.lemma, ()):
         if not _fits_clause(clause, rule):
             continue
-        subject = _recipient(clause) if rule.get("recipient") else clause.subject
+        subject = _recipient(clause, rule) if rule.get("recipient") else clause.subject
         if subject is None or subject.plural and rule.get("subj") == "single":
             continue
         for token in _arguments(clause, rule):
@@ -264,6 +278,8 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
             predicate, text, polarity = "relationship_status", "single", "+"
         else:
             text = known
+    if text == "@subject":
+        text, subject = subject.name, Ref(clause.discourse.speaker)
     if rule.get("owe"):
         text = _owed(clause, token)
     if not text or text.casefold() == subject.name.casefold():
@@ -272,6 +288,16 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
     if OBJECT_TYPES.get(predicate) == "person" and text == clause.discourse.addressee and predicate == "met":
         return None
     return draft
+
+
+def _other_half(clause: Clause) -> str | None:
+    """Who else "we" are in "Rui and I broke up", or "we broke up, me and Rui"."""
+    for token in clause.frame.sentence.doc:
+        if fits(token, "given", clause.frame.sentence) and is_name(token):
+            near = {t.text.lower() for t in token.doc[max(0, token.i - 2) : token.i + 3]}
+            if near & {"i", "me"} and "and" in near:
+                return name_phrase(token, clause.frame.sentence)
+    return None
 
 
 def _owed(clause: Clause, token: Token) -> str:

@@ -88,7 +88,7 @@ def _own(frame: Frame, future: bool) -> Kind:
         return "duty"
     if frame.tense == "future":
         return "planned"
-    if frame.progressive and future and frame.tense == "present":
+    if frame.progressive and frame.tense == "present" and (future or frame.lemma in cue("arranged")):
         return "planned"
     if frame.tense == "base" and frame.dropped and not (frame.lemma in cue("bare") or frame.verb.i > frame.verb.sent.start + 3):
         return "none"  # an imperative
@@ -143,7 +143,7 @@ def _loose(child: Frame) -> bool:
 
 def _of_adjective(parent: Frame, child: Frame) -> Status | None:
     word = parent.complement.text.lower() if parent.complement is not None else ""
-    if word in ("excited", "due", "set", "about", "ready", "scheduled", "supposed", "thrilled", "determined"):
+    if word in ("due", "set", "about", "ready", "scheduled", "supposed"):
         return Status("planned", parent.negated)
     if word in ("keen", "eager", "hoping", "desperate"):
         return Status("goal", parent.negated)
@@ -174,7 +174,7 @@ def status_of(frame: Frame, future: bool) -> Status:
             ended = ended or step.ended
         if current.verb.dep_ not in ("conj", "relcl", "parataxis", "dep", "appos", "acl") and not _loose(current):
             above = _own(parent, future)
-            if above == "none" and parent.lemma not in ("like", "love", "prefer"):
+            if above == "none" and parent.lemma not in ("like", "love", "prefer", "remind", "remember", "note", "know", "tell", "guess"):
                 return NONE
             if above in ("planned", "possible") and kind == "actual" and current.verb.dep_ in ("xcomp", "pcomp"):
                 kind = above

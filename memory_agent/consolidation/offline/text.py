@@ -69,7 +69,7 @@ def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
     informal = _any(spelt)
     kin = _any(table("kin"))
     names = _any(n.capitalize() for n in words("male_names") | words("female_names"))
-    verbs = "a|an|the|part|in|on|at|not|now|called|named|from|still|my|our|been|allergic|married|pregnant|vegan|\\d+"
+    verbs = "a|an|the|part|in|on|at|not|now|called|named|from|still|next|this|tomorrow|scheduled|based|my|our|been|allergic|married|pregnant|vegan|\\d+"
     pattern = re.compile(
         rf"{_QUOTED}|{_EMOJI}"
         rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
