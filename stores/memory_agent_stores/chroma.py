@@ -247,7 +247,7 @@ class ChromaIndex:
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock_path)
         try:
-            lock.acquire(timeout=_WAIT)
+            lock.acquire(timeout=_WAIT, poll_interval=0.01)
         except Timeout as error:
             raise StoreBusy(
                 f"another process has been writing vectors to {self.folder} for over {_WAIT:g} s; try again"

@@ -28,7 +28,7 @@ def job_lock(folder: Path, space: str, name: str, wait: float) -> Iterator[None]
     note = folder / f"{stem}.holder"
     lock = FileLock(folder / f"{stem}.lock")
     try:
-        lock.acquire(timeout=max(wait, 0))
+        lock.acquire(timeout=max(wait, 0), poll_interval=0.01)
     except Timeout as error:
         raise StoreBusy(f"{name} is already running{_holder(note)}; wait for it to end, or end that process") from error
     try:
