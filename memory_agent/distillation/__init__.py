@@ -1,1 +1,5 @@
-"""Distillation: semantic memory into the weights of a small local model, under gates."""
+"""Distillation: from the graph into the weights of a small model, through a gate, and out again."""
+
+from memory_agent.distillation.run import Options, distill
+
+__all__ = ["Options", "distill"]

@@ -1,0 +1,258 @@
+"""How well facts sit in the weights: a file of facts and questions, taught and asked closed book.
+
+    {"facts": [{"subject", "predicate", "object", "text", "valid_from", "valid_to"}, ...],
+     "questions": [{"kind", "question", "answers": [...], "wrong": [...]}, ...]}
+
+The facts go the whole way: each is an episode that says it, read by an extractor that knows which
+claim it states, grounded, reconciled, selected, sharded, trained and promoted. Nothing is retrieved:
+answers come through the router, from an adapter or from the untouched base. So that weak training is
+measured and not hidden behind a refusal, any adapter is promoted here; what the gate would have said
+stands under "gate".
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from memory_agent.answering import ask_many
+from memory_agent.config import Settings
+from memory_agent.distillation.gate import Gate
+from memory_agent.distillation.matching import names, names_any, says_unknown
+from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.run import Options, distill
+from memory_agent.distillation.scorecard import Score, Scorecard
+from memory_agent.distillation.selection import Policy
+from memory_agent.errors import InvalidInput
+from memory_agent.memory import Memory
+from memory_agent.protocols import Progress, Proposal
+from memory_agent.records import Answer, Episode, PartialDate, Record, Turn
+
+WRONG_KINDS = ("stale", "stranger", "absent_attribute")
+"""Kinds whose rate is the share of wrong values given."""
+IDK_KINDS = (*WRONG_KINDS, "paraphrase", "inverse")
+
+
+class StatedFact(Record):
+    """One fact of a file."""
+
+    subject: str
+    predicate: str
+    object: str
+    text: str
+    valid_from: PartialDate | None = None
+    valid_to: PartialDate | None = None
+
+
+class Question(Record):
+    """One question of a file; `answers` are right, `wrong` must not be given."""
+
+    kind: str
+    question: str
+    answers: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+class FactFile(Record):
+    """Facts to teach, and what to ask afterwards."""
+
+    facts: tuple[StatedFact, ...]
+    questions: tuple[Question, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> FactFile:
+        """Read a file. Raises InvalidInput, naming it and the first thing wrong, when it has another shape."""
+        try:
+            return cls.model_validate(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, ValidationError) as error:
+            raise InvalidInput(f"{path} is no file of facts and questions: {error}") from error
+
+
+class StatingExtractor:
+    """An extractor for turns that state one known fact each: turn id -> the fact."""
+
+    name = "stated/1"
+
+    def __init__(self, stated: Mapping[str, StatedFact]) -> None:
+        self.stated = stated
+
+    def extract(self, turns: Sequence[Episode], context: Sequence[Episode] = ()) -> list[Proposal]:
+        """A proposal for each turn, quoting it whole. The end of a fact is left to its successor to say."""
+        return [
+            Proposal(
+                episode_id=turn.id,
+                start=0,
+                end=len(turn.content),
+                subject=fact.subject,
+                predicate=fact.predicate,
+                object=fact.object,
+                valid_from=fact.valid_from,
+                valid_to=fact.valid_to,
+                subject_type="person",
+            )
+            for turn in turns
+            if (fact := self.stated.get(turn.id))
+        ]
+
+
+def teach(memory: Memory, facts: Sequence[StatedFact]) -> None:
+    """Put the facts into the graph, each on the word of a user's turn that states it."""
+    stated = {f"stated:{n}": fact for n, fact in enumerate(facts)}
+    turns = [
+        Turn(
+            role="user",
+            speaker="Narrator",
+            content=fact.text,
+            at=fact.valid_from.earliest if fact.valid_from else None,
+            id=id,
+        )
+        for id, fact in stated.items()
+    ]
+    memory.add(turns, session="stated")
+    memory.consolidate(extractor=StatingExtractor(stated))
+
+
+def run(
+    facts_file: str | Path,
+    seeds: Sequence[int] = (0,),
+    student: str | None = None,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
+
+    `kinds` maps each kind to n, rate, low, high (95 %, Wilson) and, where it matters, idk: the share
+    of "I don't know". `rate` is the share right for paraphrase and inverse, the share byte-equal to
+    the base for general, the share that names a person or value of the graph for near_general, and
+    the share of wrong values given for stale, stranger and absent_attribute.
+
+    Raises InvalidInput when the file has another shape, and what training raises.
+    """
+    file = FactFile.load(Path(facts_file))
+    if not seeds:
+        raise InvalidInput("name at least one seed")
+    runs = []
+    for n, seed in enumerate(seeds):
+
+        def passed_on(share: float, doing: str, n: int = n, seed: int = seed) -> None:
+            if progress:
+                progress((n + share) / len(seeds), f"seed {seed}: {doing}" if len(seeds) > 1 else doing)
+
+        runs.append(_once(file, seed, student, recipe, passed_on))
+    return {
+        "file": Path(facts_file).name,
+        "facts": len(file.facts),
+        "seeds": list(seeds),
+        "kinds": {kind: _median([one["kinds"][kind] for one in runs]) for kind in runs[0]["kinds"]},
+        "seconds": statistics.median(one["seconds"] for one in runs),
+        "tokens": statistics.median(one["tokens"] for one in runs),
+        "peak_memory_mb": max(one["peak_memory_mb"] for one in runs),
+        "runs": runs,
+    }
+
+
+def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:
+    """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
+    settings = Settings.load(student=student)
+    options = Options(policy=Policy(teach=frozenset(fact.predicate for fact in file.facts)), gate=Gate(thresholds={}))
+    with (
+        tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
+        Memory.open(folder, user="evaluation", settings=settings) as memory,
+    ):
+        teach(memory, file.facts)
+        report = distill(memory.space, recipe=recipe, seed=seed, options=options, progress=progress)
+        asked = time.monotonic()
+        questions = [question.question for question in file.questions]
+        answers = ask_many(memory.space, questions, "adapter")
+        compared = [q.question for q in file.questions if q.kind == "general"]
+        base = dict(zip(compared, ask_many(memory.space, compared, "base"), strict=True))
+    graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
+    gate = Gate.load()
+    return {
+        "seed": seed,
+        "kinds": score(file.questions, answers, base, graph),
+        "taught": len(report.facts),
+        "opted_in": sorted(options.policy.teach),
+        "left_out": dict(report.refused),
+        "rows": report.rows,
+        "tokens": report.tokens,
+        "seconds": report.seconds,
+        "asking_seconds": round(time.monotonic() - asked, 1),
+        "peak_memory_mb": _peak_memory(),
+        "gate": {shard: gate.objections(_card(card)) for shard, card in report.scorecard.items()},
+        "probes": {shard: _card(card).as_json() for shard, card in report.scorecard.items()},
+        "wrong": _failures(file.questions, answers, base, graph),
+    }
+
+
+def _card(card: Mapping[str, Any]) -> Scorecard:
+    return Scorecard.model_validate({name: card[name] for name in Scorecard.model_fields if name in card})
+
+
+def score(
+    questions: Sequence[Question], answers: Sequence[Answer], base: Mapping[str, Answer], graph: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The figures of each kind; `graph` holds every name and value that was taught or superseded."""
+    hits: dict[str, list[bool]] = {}
+    unknown: dict[str, list[bool]] = {}
+    for question, answer in zip(questions, answers, strict=True):
+        hits.setdefault(question.kind, []).append(_hit(question, answer.text, base, graph))
+        unknown.setdefault(question.kind, []).append(says_unknown(answer.text))
+    figures: dict[str, dict[str, Any]] = {}
+    for kind, outcomes in hits.items():
+        shown = Score.of(outcomes)
+        figures[kind] = {"n": shown.n, "rate": shown.rate, "low": shown.low, "high": shown.high}
+        if kind in IDK_KINDS:
+            figures[kind]["idk"] = Score.of(unknown[kind]).rate
+    return figures
+
+
+def _hit(question: Question, text: str, base: Mapping[str, Answer], graph: Sequence[str]) -> bool:
+    """What the rate of the question's kind counts."""
+    if question.kind == "general":
+        return text == base[question.question].text
+    if question.kind == "near_general":
+        return names_any(text, [name for name in graph if not names(question.question, name)])
+    if question.kind in WRONG_KINDS:
+        return names_any(text, question.wrong)
+    return names_any(text, question.answers)
+
+
+def _failures(
+    questions: Sequence[Question], answers: Sequence[Answer], base: Mapping[str, Answer], graph: Sequence[str]
+) -> list[dict[str, str]]:
+    """The questions whose answer was not as it should be."""
+    wanted = {"near_general": False, **dict.fromkeys(WRONG_KINDS, False)}
+    found = []
+    for question, answer in zip(questions, answers, strict=True):
+        amiss = _hit(question, answer.text, base, graph) is not wanted.get(question.kind, True)
+        evades = question.kind in ("stranger", "absent_attribute") and not says_unknown(answer.text)
+        if amiss or evades:
+            found.append(
+                {"kind": question.kind, "question": question.question, "answer": answer.text, "note": answer.note}
+            )
+    return found
+
+
+def _median(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of the seed with the median rate; of two middle ones, the lower."""
+    ordered = sorted(figures, key=lambda one: float(one["rate"]))
+    return dict(ordered[(len(ordered) - 1) // 2])
+
+
+def _peak_memory() -> float:
+    """The most memory this process has held so far, in MB; 0 where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
