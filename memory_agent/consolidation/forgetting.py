@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from memory_agent.consolidation.derive import ALSO_CALLED, derive, rederive, scope_of
+from memory_agent.consolidation.derive import derive, rederive, scope_of
+from memory_agent.consolidation.identity import settle
 from memory_agent.consolidation.job import JOB
 from memory_agent.consolidation.redaction import Redaction, mentions, without_mentions
 from memory_agent.errors import InvalidInput, NotFound
@@ -126,7 +127,7 @@ class _Forgetting:
         for record in target.records:
             self._delete(type(record), [record.id])
         self._redact(target, [c for c in claims.values() if c.episode_id not in doomed])
-        self._clear_entities(touched)
+        self._clear_entities(touched, claims.values())
         self._forget_versions(touched, claims.values(), began)
         difference = rederive(self._tx, touched, self._directory, self._ontology, self._now)
         self._off.update(dict.fromkeys(difference.adapters_off))
@@ -269,29 +270,15 @@ class _Forgetting:
             if id not in derived:
                 self._gone[Fact][id] = None
 
-    def _clear_entities(self, touched: set[str]) -> None:
-        """Let entities keep only the names that what is left gives them; those nothing is said of any more go."""
-        speakers = {fold(e.speaker) for e in self._tx.select(Episode)}
-        entities = {id: e for id, e in self._directory.entities.items() if id not in self._gone.get(Entity, {})}
-        for id in sorted(touched & set(entities)):
-            left = claims_about(self._tx, [id])
-            if not left:
-                del entities[id]
-                self._delete(Entity, [id])
-                continue
-            entity = entities[id]
-            given = {fold(c.subject) for c in left if c.subject_id == id}
-            given |= {fold(c.object) for c in left if c.object_id == id}
-            given |= {fold(c.object) for c in left if c.subject_id == id and _names(c, self._ontology)} | speakers
-            names = [n for n in (entity.name, *entity.aliases) if fold(n) in given]
-            if names and names != [entity.name, *entity.aliases]:
-                entities[id] = entity.model_copy(update={"name": names[0], "aliases": tuple(names[1:])})
-                self._tx.put(entities[id])
-        for id, entity in list(entities.items()):
-            if entity.merged_into and entity.merged_into not in entities:
-                entities[id] = entity.model_copy(update={"merged_into": None})
-                self._tx.put(entities[id])
-                touched.add(id)
+    def _clear_entities(self, touched: set[str], claims: Iterable[Claim]) -> None:
+        """Let entities keep only what is left of them: names, merges, and being one at all."""
+        gone = set(self._gone.get(Entity, {}))
+        left = [e for id, e in self._directory.entities.items() if id not in gone]
+        changed = settle(self._tx, left, touched, claims, self._ontology)
+        self._tx.put(*changed.written.values())
+        self._delete(Entity, changed.deleted)
+        touched |= changed.touched
+        entities = {e.id: e for e in left if e.id not in changed.deleted} | changed.written
         self._directory = Directory.over(entities.values())
 
     def _clear_adapters(self) -> None:
@@ -345,10 +332,6 @@ def _knew(fact: Fact, spans: set[tuple[str, int, int]], episodes: set[str], stan
     if any(s.episode_id in episodes or (s.episode_id, s.start, s.end) in spans for s in fact.sources):
         return True
     return fact.because is not None and fact.because.partition(" ")[0] not in set(standing)
-
-
-def _names(claim: Claim, ontology: Ontology) -> bool:
-    return claim.predicate == ALSO_CALLED or ontology[claim.predicate].names
 
 
 def verify_forgotten(folder: Path, needles: Sequence[str]) -> dict[str, list[str]]:
