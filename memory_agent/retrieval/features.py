@@ -274,18 +274,18 @@ class _Scorer:
         columns, lexical, kinds = self._columns, self._lexical, self._question.kinds
         base = self.base_of(pool)
         scaled = self._of(self._scaled[:, 1], pool)
-        rank = np.empty(len(pool), dtype=np.float32)
+        rank: Floats = np.empty(len(pool), dtype=np.float32)
         rank[np.argsort(-base, kind="stable")] = np.arange(1, len(pool) + 1)
         found: dict[str, Floats] = {
             "bm25": self._full[pool],
             "bm25_bare": self._bare[pool],
-            "bm25_log": np.log1p(lexical.bare[pool]) / 5,
+            "bm25_log": np.asarray(np.log1p(lexical.bare[pool]) / 5, dtype=np.float32),
             "cosine_full": self._of(self._scaled[:, 0], pool),
             "cosine_bare": scaled,
             "cosine_raw": self._of(self._cosines[:, 1], pool),
             "window_bm25": window,
             "window_cosine": cosine_window,
-            "rank": 6 / (rank + 5),
+            "rank": np.asarray(6 / (rank + 5), dtype=np.float32),
             "speaker": self._speaker_match(pool),
             "date": self._date_match(pool),
             "first": (before < 0).astype(np.float32),
@@ -316,14 +316,18 @@ class _Scorer:
         return {name: np.asarray(share, dtype=np.float32) for name, share in shares.items()}
 
     def _speaker_match(self, pool: Ints) -> Floats:
-        """1 for a turn of the one speaker the question names (or whose "I" it says), 0 for the others', else a half."""
-        question, neutral = self._question, np.full(len(pool), 0.5, dtype=np.float32)
+        """1 for turns of whoever the question is about, 0 for the others', a half where it does not say.
+
+        That is the one speaker it names; in talk between a person and an assistant, where it names
+        nobody, the person, unless it asks for what the assistant said.
+        """
+        question, user = self._question, self._columns.user
         if len(question.speakers) == 1:
             said = self._columns.speaker[pool] == self._corpus.speakers[question.speakers[0]]
             return np.asarray(said, dtype=np.float32)
-        if not question.speakers and question.first_person and not self._columns.user.all():
-            return self._columns.user[pool].astype(np.float32)
-        return neutral
+        if not question.speakers and not user.all():
+            return np.asarray(user[pool] != question.of_assistant, dtype=np.float32)
+        return np.full(len(pool), 0.5, dtype=np.float32)
 
     def _date_match(self, pool: Ints) -> Floats:
         """1 for turns said in a month (and year) that the question names."""

@@ -21,7 +21,12 @@ KINDS: dict[str, re.Pattern[str]] = {
 
 _MONTHS = {name.casefold(): number for number, name in enumerate(MONTHS)}
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-_FIRST_PERSON = re.compile(r"\b(?:i|my|me|mine|i['’]\w+)\b", re.I)
+_OF_ASSISTANT = re.compile(
+    r"\b(?:did|have|had) (?:you|the assistant)\b"
+    r"|\b(?:you|assistant) (?:said|suggested|recommended|advised|told|mentioned|gave|listed|explained|provided)\b"
+    r"|\byour (?:earlier )?(?:answer|advice|suggestions?|recommendations?|reply|response)\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Question:
     months: frozenset[int]
     """Months it names, 0 to 11."""
     years: frozenset[int]
-    first_person: bool
+    of_assistant: bool
+    """Whether it asks for what the assistant said."""
 
 
 def read_question(text: str, speakers: Iterable[str]) -> Question:
@@ -61,5 +67,5 @@ def read_question(text: str, speakers: Iterable[str]) -> Question:
         kinds=frozenset(kind for kind, form in KINDS.items() if form.search(text)),
         months=frozenset(_MONTHS[word] for word in words if word in _MONTHS),
         years=frozenset(int(year) for year in _YEAR.findall(text)),
-        first_person=bool(_FIRST_PERSON.search(text)),
+        of_assistant=bool(_OF_ASSISTANT.search(text)),
     )
