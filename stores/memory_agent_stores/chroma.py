@@ -203,13 +203,13 @@ class ChromaIndex:
         except BaseException as error:
             if not _chroma_failed(error):
                 raise
-            _log.warning("vector collection %s cannot be read (%s); it is dropped, to be filled anew", name, error)
             with self._writing(name):
-                self._remove(name)
+                self.give_up(name, error)
             return missing
 
-    def _remove(self, name: str) -> None:
-        """Drop a collection, or the whole folder when even that fails."""
+    def give_up(self, name: str, error: BaseException) -> None:
+        """Drop a collection that Chroma cannot work with, or the whole folder when even that fails."""
+        _log.warning("vector collection %s is damaged (%s); it is dropped, to be filled anew", name, error)
         try:
             self.drop(name)
         except BaseException as error:
@@ -263,8 +263,7 @@ class ChromaIndex:
             self._open()
             self._seen = generation
         for name in suspects:
-            _log.warning("vector collection %s may be torn by a kill; it is dropped, to be filled anew", name)
-            self._remove(name)
+            self.give_up(name, StoreError("a process was killed while it wrote graph files"))
         self._mark.unlink(missing_ok=True)
 
     def _suspects(self) -> list[str]:
@@ -336,20 +335,37 @@ class ChromaSpace:
         Raises EmbedderChanged when `state` names another model or dimension than the stored one.
         """
         name = self._collection(kind)
-        told = {"model": state.model, "dimension": state.dimension, "metric": state.metric}
         with self._index.write(name) as index:
-            collection = index.collection(name)
-            if collection is None:
-                collection = index.create(name, {**told, "position": 0})
-            held = _state(collection)
-            if (held.model, held.dimension) != (state.model, state.dimension):
-                raise embedder_changed(held, state)
-            if deletes:
-                index.mark_stale(name)
-                collection.delete(ids=list(deletes))
-            if len(upserts):
-                index.upsert(collection, upserts, np.asarray(vectors, dtype=np.float32))
-            collection.modify(metadata={**told, "position": state.position})
+            try:
+                self._put(index, name, upserts, vectors, deletes, state)
+            except BaseException as error:
+                if not _chroma_failed(error):
+                    raise
+                index.give_up(name, error)
+                self._put(index, name, upserts, vectors, deletes, state)
+
+    def _put(
+        self,
+        index: ChromaIndex,
+        name: str,
+        upserts: Sequence[str],
+        vectors: Vectors,
+        deletes: Sequence[str],
+        state: IndexState,
+    ) -> None:
+        told = {"model": state.model, "dimension": state.dimension, "metric": state.metric}
+        collection = index.collection(name)
+        if collection is None:
+            collection = index.create(name, {**told, "position": 0})
+        held = _state(collection)
+        if (held.model, held.dimension) != (state.model, state.dimension):
+            raise embedder_changed(held, state)
+        if deletes:
+            index.mark_stale(name)
+            collection.delete(ids=list(deletes))
+        if len(upserts):
+            index.upsert(collection, upserts, np.asarray(vectors, dtype=np.float32))
+        collection.modify(metadata={**told, "position": state.position})
 
     def query(self, kind: str, vector: Vectors, limit: int) -> list[tuple[str, float]]:
         """The nearest ids with their cosine similarity, best first."""

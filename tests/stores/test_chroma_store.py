@@ -52,17 +52,20 @@ def test_a_damaged_database_is_dropped_and_filled_anew(index: ChromaIndex, caplo
     assert len(space.query("episode", vectors(1)[0], 3)) == 3
 
 
-def test_a_damaged_graph_file_is_dropped_and_filled_anew(index: ChromaIndex) -> None:
+@pytest.mark.parametrize("file", ["header.bin", "index_metadata.pickle"])
+@pytest.mark.parametrize("first", ["query", "apply"])
+def test_a_damaged_graph_file_is_dropped_and_filled_anew(index: ChromaIndex, file: str, first: str) -> None:
     index.exact = 0
     fill(index.space("default/alice"))
     index.close()
-    torn = list(index.folder.glob("*/header.bin"))
+    torn = list(index.folder.glob(f"*/{file}"))
     assert torn, "no graph file was written"
     for path in torn:
         path.write_bytes(b"")
     space = index.space("default/alice")
-    space.query("episode", vectors(1)[0], 3)
-    space.clear()
+    if first == "query":
+        assert space.query("episode", vectors(1)[0], 3) == []
+        assert space.state("episode") is None
     fill(space)
     assert len(space.query("episode", vectors(1)[0], 3)) == 3
 
