@@ -186,7 +186,9 @@ class _Writer:
             episode = present.get(proposal.episode_id)
             before = turns[: order.get(proposal.episode_id, 0)]
             if reason := refusal(proposal, episode, before):
-                if episode is not None:
+                if episode is None:
+                    self._tally.rejected[reason] += 1
+                else:
                     refused = self._rejection(proposal, reason)
                     rejections[refused.id] = refused
                 continue

@@ -100,7 +100,8 @@ class Directory:
         at = 0
         while at < len(words):
             taken = 1
-            for length in range(min(_LONGEST, len(words) - at), 0, -1):
+            asking = at == 0 and words[0] in ("Will", "May")
+            for length in range(min(_LONGEST, len(words) - at), int(asking), -1):
                 if entity := self._mentioned(words[at : at + length]):
                     found.setdefault(entity.id, entity)
                     taken = length

@@ -1,0 +1,219 @@
+"""Extraction by any chat model: a JSON schema, repair, one more try, then a typed error.
+
+What the model says is only proposed: a quote that does not stand in its turn gets an empty span,
+which grounding refuses and counts. The model's answer is never taken for an empty one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+from typing import Any, Literal
+
+from langchain_core.exceptions import LangChainException
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from memory_agent.errors import ExtractionFailed
+from memory_agent.protocols import Proposal
+from memory_agent.records import Episode, PartialDate
+from memory_agent.semantic.ontology import Ontology, load
+
+Kind = Literal["person", "animal", "place", "organisation", "thing"]
+
+
+class _Said(BaseModel):
+    """One claim as the model is to write it."""
+
+    turn: int
+    quote: str = Field(min_length=1)
+    subject: str = Field(min_length=1)
+    predicate: str = Field(min_length=1)
+    object: str = Field(min_length=1)
+    polarity: Literal["+", "-"] = "+"
+    modality: Literal["actual", "planned", "possible"] = "actual"
+    valid_from: str | None = None
+    valid_to: str | None = None
+    subject_type: Kind | None = None
+    object_type: Kind | None = None
+    also_called: list[tuple[str, str]] = []
+    confidence: float = Field(default=0.9, ge=0, le=1)
+
+    @field_validator("valid_from", "valid_to")
+    @classmethod
+    def _date_or_none(cls, value: str | None) -> str | None:
+        """A date that is none ("recently") is left out rather than asked for again."""
+        if value is None:
+            return None
+        try:
+            return str(PartialDate(value))
+        except ValueError:
+            return None
+
+
+class _Answer(BaseModel):
+    claims: list[_Said]
+
+
+class LLMExtractor:
+    """Extracts with a langchain chat model, one call for each batch of turns and a second when that fails.
+
+    `name` goes into every claim; by default it is the model's own. With `json_schema` the schema is
+    sent along as `response_format`, for servers that decode under it; None asks only those that
+    speak OpenAI's protocol.
+    """
+
+    def __init__(
+        self,
+        model: BaseChatModel,
+        *,
+        name: str | None = None,
+        ontology: Ontology | None = None,
+        json_schema: bool | None = None,
+    ) -> None:
+        self.model = model
+        self.ontology = ontology or load()
+        self.name = name or f"llm/{getattr(model, 'model_name', None) or model._llm_type}"
+        asked = json_schema if json_schema is not None else model._llm_type.startswith("openai")
+        self._options: dict[str, Any] = {"response_format": _response_format()} if asked else {}
+
+    def extract(self, turns: Sequence[Episode], context: Sequence[Episode] = ()) -> list[Proposal]:
+        """Proposals for `turns`; see protocols.Extractor. Raises ExtractionFailed after the second useless answer."""
+        if not turns:
+            return []
+        messages: list[BaseMessage] = [SystemMessage(self._instructions()), HumanMessage(_transcript(turns, context))]
+        first = self._ask(messages, turns)
+        said, error = parse(first)
+        if error:
+            again = _prompt("extract_again.md").substitute(error=error)
+            second = self._ask([*messages, AIMessage(first), HumanMessage(again)], turns)
+            better, still = parse(second)
+            if still and not better:
+                raise ExtractionFailed(f"{self.name} gave nothing usable twice for {_named(turns)}: {still}")
+            said = better
+        return [_proposal(each, turns) for each in said]
+
+    def _instructions(self) -> str:
+        predicates = "\n".join(f"- {p.name}: {p.gloss}" for p in self.ontology.predicates)
+        return _prompt("extract.md").substitute(predicates=predicates, schema=json.dumps(_Answer.model_json_schema()))
+
+    def _ask(self, messages: list[BaseMessage], turns: Sequence[Episode]) -> str:
+        from openai import OpenAIError
+
+        try:
+            return self.model.invoke(messages, **self._options).text
+        except (OpenAIError, LangChainException, OSError, ValueError, RuntimeError) as error:
+            raise ExtractionFailed(f"{self.name} failed on {_named(turns)}: {type(error).__name__}: {error}") from error
+
+
+def parse(text: str) -> tuple[list[_Said], str]:
+    """The claims in a model's answer, repaired where that is safe, and what is wrong with it ("" when nothing is).
+
+    Fences, prose around the object, trailing commas and a cut-off end are repaired; a cut-off answer
+    gives its whole claims, and an error, since the rest is missing.
+    """
+    found, error = _loaded(text)
+    if found is None:
+        return [], error
+    listed = found.get("claims") if isinstance(found, dict) else found
+    if not isinstance(listed, list):
+        return [], 'it holds no list "claims"'
+    said = []
+    for number, item in enumerate(listed, start=1):
+        try:
+            said.append(_Said.model_validate(item))
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            error = error or f"claim {number}, {'.'.join(str(p) for p in first['loc']) or 'itself'}: {first['msg']}"
+    return said, error
+
+
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)(?:```|$)", re.DOTALL)
+_TRAILING = re.compile(r",(\s*[\]}])")
+
+
+def _loaded(text: str) -> tuple[Any, str]:
+    """The JSON in `text`, or None, and what was wrong with it."""
+    if fenced := _FENCE.search(text):
+        text = fenced[1]
+    start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
+    if start < 0:
+        return None, "it holds no JSON" if text.strip() else "it is empty"
+    body = _TRAILING.sub(r"\1", text[start:])
+    try:
+        return json.JSONDecoder().raw_decode(body)[0], ""
+    except json.JSONDecodeError as error:
+        whole = _whole_items(body)
+        return whole, f"it is no whole JSON: {error}"
+
+
+def _whole_items(body: str) -> dict[str, Any] | None:
+    """The complete objects of a list that was cut off or broken later on."""
+    start = body.find("[")
+    if start < 0:
+        return None
+    decoder, items, at = json.JSONDecoder(), [], start + 1
+    while (at := body.find("{", at)) >= 0:
+        try:
+            item, at = decoder.raw_decode(body, at)
+        except json.JSONDecodeError:
+            break
+        items.append(item)
+    return {"claims": items} if items else None
+
+
+def _proposal(said: _Said, turns: Sequence[Episode]) -> Proposal:
+    """The claim as a proposal; one that names no turn, or quotes what does not stand in it, grounding will refuse."""
+    episode = turns[said.turn - 1] if 1 <= said.turn <= len(turns) else None
+    start, end = find_quote(said.quote, episode.content) if episode else (0, 0)
+    return Proposal(
+        episode_id=episode.id if episode else f"turn {said.turn}",
+        start=start,
+        end=end,
+        subject=said.subject,
+        predicate=said.predicate,
+        object=said.object,
+        polarity=said.polarity,
+        modality=said.modality,
+        valid_from=PartialDate(said.valid_from) if said.valid_from else None,
+        valid_to=PartialDate(said.valid_to) if said.valid_to else None,
+        confidence=said.confidence,
+        subject_type=said.subject_type or "thing",
+        object_type=said.object_type,
+        aliases=tuple(said.also_called),
+    )
+
+
+def find_quote(quote: str, content: str) -> tuple[int, int]:
+    """Where `quote` stands in `content`, case, spaces and quotation marks aside; (0, 0) when it does not."""
+    words = [re.escape(word) for word in quote.strip(" \"'“”.").split()]
+    if not words:
+        return 0, 0
+    pattern = re.sub("['’]", "['’]", r"\s+".join(words))
+    found = re.search(pattern, content, re.IGNORECASE)
+    return found.span() if found else (0, 0)
+
+
+def _transcript(turns: Sequence[Episode], context: Sequence[Episode]) -> str:
+    """One line a turn, its words as a JSON string, so that no turn can look like two."""
+    marked = [("context", turn) for turn in context] + [(f"read {n}", turn) for n, turn in enumerate(turns, 1)]
+    return "\n".join(
+        f"{mark} | {turn.at:%Y-%m-%d %A} | {turn.speaker}: {json.dumps(turn.content, ensure_ascii=False)}"
+        for mark, turn in marked
+    )
+
+
+def _named(turns: Sequence[Episode]) -> str:
+    return turns[0].id if len(turns) == 1 else f"{turns[0].id} to {turns[-1].id}"
+
+
+def _response_format() -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "claims", "schema": _Answer.model_json_schema()}}
+
+
+def _prompt(name: str) -> Template:
+    return Template(resources.files("memory_agent").joinpath("prompts", name).read_text("utf-8"))
