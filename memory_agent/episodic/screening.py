@@ -18,26 +18,36 @@ from importlib.resources import files
 from typing import Any
 
 
+Rule = tuple[tuple[str, ...], re.Pattern[str]]
+"""Lower-case words, one of which a text must hold for the pattern to be tried at all, and the pattern."""
+
+
 @cache
-def _patterns() -> tuple[re.Pattern[str], dict[str, re.Pattern[str]], re.Pattern[str], re.Pattern[str]]:
+def _rules() -> tuple[dict[str, list[Rule]], re.Pattern[str], re.Pattern[str]]:
+    """Rules by flag, and the patterns of card and account numbers."""
     data: dict[str, Any] = json.loads((files("memory_agent.episodic") / "screening.json").read_text("utf-8"))
-
-    def any_of(patterns: list[str]) -> re.Pattern[str]:
-        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
-
-    secrets = {name: any_of(patterns) for name, patterns in data["secret"].items()}
-    return any_of(data["instruction"]), secrets, re.compile(data["card"]), re.compile(data["iban"])
+    told = {"instruction": data["instruction"], **{f"secret:{name}": rules for name, rules in data["secret"].items()}}
+    rules = {
+        flag: [(tuple(rule["needs"]), re.compile(rule["pattern"], re.IGNORECASE)) for rule in rules]
+        for flag, rules in told.items()
+    }
+    return rules, re.compile(data["card"]), re.compile(data["iban"])
 
 
 def screen(text: str) -> tuple[str, ...]:
     """The flags of `text`, in a fixed order; empty for nearly everything."""
-    instruction, secrets, card, iban = _patterns()
-    flags = ["instruction"] if instruction.search(text) else []
-    flags += [f"secret:{name}" for name, pattern in secrets.items() if pattern.search(text)]
-    if any(_luhn(found[0]) for found in card.finditer(text)):
-        flags.append("secret:card")
-    if any(_mod97(found[0]) for found in iban.finditer(text)):
-        flags.append("secret:iban")
+    by_flag, card, iban = _rules()
+    lower = text.lower()
+    flags = [
+        flag
+        for flag, rules in by_flag.items()
+        if any(any(word in lower for word in needs) and pattern.search(text) for needs, pattern in rules)
+    ]
+    if re.search(r"\d", text):
+        if any(_luhn(found[0]) for found in card.finditer(text)):
+            flags.append("secret:card")
+        if any(_mod97(found[0]) for found in iban.finditer(text)):
+            flags.append("secret:iban")
     return tuple(flags)
 
 
