@@ -11,7 +11,7 @@ from .drafts import Draft
 from .frames import conjuncts
 from .lexicon import table, words
 from .people import Ref, kin_group, name_phrase
-from .phrases import forms, is_name, is_place, kin_of, listed, noun_phrase
+from .phrases import forms, is_name, is_place, kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause, entity_text
 
 if TYPE_CHECKING:
@@ -30,17 +30,21 @@ _EVENTFUL = {"dentist", "doctor", "interview", "exam", "appointment", "flight", 
 def apply(clause: Clause) -> Iterator[Draft]:
     """Every fact that the clause states by a complement."""
     frame = clause.frame
+    if frame.lemma in ("name", "call") and frame.object is not None and not frame.passive:
+        yield from _christened(clause)
     if frame.lemma not in COPULAS and not frame.passive:
         return
     if clause.status.kind in ("goal", "duty", "none"):
         return
     yield from _favourite(clause)
+    yield from _goal(clause)
     yield from _birthday(clause)
     yield from _scheduled(clause)
     if clause.subject is None:
         return
-    if frame.passive and frame.verb.pos_ == "VERB":
+    if frame.passive and frame.verb.pos_ == "VERB" and clause.status.kind == "actual":
         yield from _word(clause, frame.verb)
+        yield from _called(clause)
     if frame.lemma not in COPULAS - {"have"}:
         return
     if frame.lemma == "turn" and frame.object is not None and frame.object.like_num and clause.subject.type != "organisation":
@@ -49,6 +53,48 @@ def apply(clause: Clause) -> Iterator[Draft]:
         yield from _complement(clause, complement)
     if frame.lemma == "be" and frame.complement is None:
         yield from _located(clause)
+
+
+def _christened(clause: Clause) -> Iterator[Draft]:
+    """"We named her Clara": the one last spoken of gets a name."""
+    frame, here = clause.frame, clause.discourse
+    name = frame.complement
+    if name is None or not is_name(name) or frame.object is None or frame.object.text.lower() not in ("her", "him", "it", "them"):
+        return
+    about = next((p for p in reversed(here.people) if not p.named and p.relation), None)
+    if about is not None and about.relation is not None and clause.status.kind == "actual":
+        written = name_phrase(name, frame.sentence)
+        yield clause.draft(about.relation[1], written, rule="christened", subject=Ref(about.relation[0]), aliases=[(about.name, written)])
+
+
+def _goal(clause: Clause) -> Iterator[Draft]:
+    """"My dream is to open a bakery"."""
+    frame = clause.frame
+    subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
+    if frame.lemma != "be" or subject is None or subject.lemma_.lower() not in ("goal", "dream", "aim", "plan", "ambition", "resolution"):
+        return
+    owner = clause.resolver.owner_of(subject)
+    what = frame.infinitive or frame.clausal or frame.complement
+    if owner is None or what is None or clause.status.negated:
+        return
+    predicate = "plans" if subject.lemma_.lower() == "plan" else "goal"
+    tokens = verb_phrase(what, clause.dates) if what.pos_ == "VERB" else noun_phrase(what, clause.dates)
+    text = frame.sentence.written(tokens)
+    if text and what.pos_ in ("VERB", "NOUN", "PROPN"):
+        yield clause.draft(predicate, text, modality="planned" if predicate == "plans" else "actual", rule="aim", subject=owner)
+
+
+def _called(clause: Clause) -> Iterator[Draft]:
+    """"My boss is called Petra"."""
+    subject, named = clause.subject, clause.frame.complement
+    if clause.frame.lemma not in ("call", "name") or subject is None or named is None or not is_name(named):
+        return
+    written = name_phrase(named, clause.frame.sentence)
+    if subject.relation is not None and not subject.named:
+        yield clause.draft(subject.relation[1], written, rule="copula:name", subject=Ref(subject.relation[0]), aliases=[(subject.name, written)])
+        clause.discourse.note(Ref(written, "person", subject.gender, relation=subject.relation))
+    else:
+        yield clause.draft("has_name", written, rule="copula:name")
 
 
 def _polarity(clause: Clause) -> str:
@@ -113,7 +159,7 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _say(clause, "attribute", _text(clause, token, deep=False))
     elif low in _LIKING:
         for each in _arguments(clause, token, "of", "about", "on", "with", "by", "to", "into"):
-            if each.pos_ != "PRON" and not fits(each, "generic|abstract", clause.frame.sentence):
+            if each.pos_ != "PRON" and not fits(each, "generic|abstract|vague|addressee", clause.frame.sentence):
                 yield from _say(clause, "likes", _text(clause, each) if each.pos_ != "VERB" else entity_text(each, clause))
     elif low in _FEARING:
         for each in _arguments(clause, token, "of", "up with"):

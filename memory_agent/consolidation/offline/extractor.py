@@ -163,10 +163,10 @@ class TurnReader:
 
     def _surface(self, sentence: Sentence) -> Iterator[Draft]:
         text, segment = sentence.text, sentence.segment
-        regular = text.regular[segment.start : segment.end]
+        regular = sentence.doc.text
         found = dates.find(regular)
         for draft, a, b, dated in surface.read(regular, self.discourse.speaker, to_assistant=self.discourse.addressee == "assistant"):
-            draft.object = draft.object or text.original(segment.start + a, segment.start + b)
+            draft.object = draft.object or text.original(segment.start + max(0, a - sentence.lead), segment.start + b - sentence.lead)
             if dated and found:
                 when = found[0].resolve(self.said, "past" if draft.modality == "actual" else "future")
                 draft.valid_from, draft.valid_to = (None, when) if draft.polarity == "-" else (when, None)

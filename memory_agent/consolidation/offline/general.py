@@ -13,7 +13,7 @@ from .rules import Clause
 _FREQUENCY = re.compile(
     r"\b(?:every|each) (?:other )?(?:\w+ )?(?:day|morning|evening|night|week|weekend|month|year|\w+day|summer|winter|spring|autumn|hour)s?\b|"
     r"\b(?:on )?(?:mon|tues|wednes|thurs|fri|satur|sun)days\b|\b(?:on|at) weekends\b|\b(?:once|twice|\w+ times|\d+x?) (?:a|per) (?:day|week|month|year)\b|"
-    r"\b(?:daily|weekly|monthly|nightly|most (?:days|mornings|evenings|nights|weekends))\b|\bin the (?:mornings?|evenings?)\b|\bevery time\b",
+    r"\b(?:always|usually|normally|typically) (?!been\b|wanted\b)|\b(?:daily|weekly|monthly|nightly|most (?:days|mornings|evenings|nights|weekends))\b|\bin the (?:mornings?|evenings?)\b|\bevery time\b",
     re.I,
 )
 _EMPTY_VERBS = {"be", "have", "think", "know", "guess", "mean", "say", "tell", "see", "feel", "seem", "look", "sound", "hope", "want", "need", "like", "love",
@@ -89,6 +89,8 @@ def _habit(clause: Clause) -> Iterator[Draft]:
     if frame.tense not in ("present", "base") or frame.verb.pos_ == "AUX":
         return
     found = _FREQUENCY.search(frame.sentence.doc.text)
+    if found and (frame.infinitive is not None or frame.lemma in _EMPTY_VERBS - _LIGHT - {"have"} or frame.subject is not None and frame.subject.text.lower() == "we"):
+        return
     if found and (frame.object is not None or frame.preps or frame.lemma in ("run", "swim", "meditate", "jog")) and not clause.status.negated:
         tokens = verb_phrase(frame.verb, clause.dates)
         tokens += [t for t in frame.sentence.doc if found.start() <= t.idx < found.end()]
@@ -103,6 +105,8 @@ def _deed(clause: Clause) -> Iterator[Draft]:
         yield clause.draft("did", "passed away" if frame.lemma == "pass" else "died", rule="deed")
         return
     dated = clause.point is not None
+    if frame.infinitive is not None and frame.infinitive.tag_ == "VBG":
+        return
     if frame.lemma in _EMPTY_VERBS - _LIGHT or not (frame.object is not None or dated) or not _has_content(clause):
         return
     if frame.lemma in _DEEDS and frame.object is not None or dated and frame.lemma not in _EMPTY_VERBS:

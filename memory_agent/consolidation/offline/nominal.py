@@ -9,7 +9,7 @@ from .drafts import Draft
 from .frames import conjuncts
 from .lexicon import words
 from .people import Discourse, Ref, Resolver, kin_group, name_phrase
-from .phrases import forms, is_name, kin_of, listed
+from .phrases import forms, is_name, kin_of, listed, noun_phrase
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -24,6 +24,24 @@ def apply(sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Itera
             continue
         yield from _relation(token, sentence, resolver)
         yield from _pet(token, sentence, resolver, discourse)
+        yield from _job(token, sentence, resolver)
+
+
+def _job(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[Draft]:
+    """"My job at Google": where somebody works, unless the clause is of losing or leaving it."""
+    if token.lemma_.lower() not in ("job", "position", "role", "internship") or token.head.lemma_.lower() in _LEAVING:
+        return
+    owner = resolver.owner_of(token)
+    if owner is None:
+        return
+    if any(c.text.lower() in ("old", "last", "previous", "former", "first", "new", "next") for c in token.lefts) or _unreal(token.head):
+        return
+    for prep in (c for c in token.children if c.dep_ == "prep" and c.text.lower() in ("at", "with", "for")):
+        for place in (c for c in prep.children if c.dep_ == "pobj" and c.pos_ in ("PROPN", "NOUN")):
+            yield Draft(owner.name, "works_at", sentence.written(noun_phrase(place, [], deep=False)), rule="job", position=token.i)
+
+
+_LEAVING = {"leave", "quit", "lose", "get", "start", "take", "accept", "apply", "land", "find", "turn", "decline", "resign", "miss", "interview", "offer", "give", "about"}
 
 
 def _names_after(kin: Token, first: Token | None) -> list[Token]:
@@ -31,7 +49,8 @@ def _names_after(kin: Token, first: Token | None) -> list[Token]:
     if first is None:
         return []
     plural = (kin_of(kin) or ("", "", ""))[1] == "p"
-    return [t for t in conjuncts(first) if is_name(t)] if plural else [first]
+    named = list(conjuncts(first)) + [t for c in kin.children if c.dep_ == "conj" for t in conjuncts(c)] if plural else [first]
+    return [t for t in named if is_name(t)]
 
 
 def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[Draft]:
@@ -57,6 +76,13 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
             yield Draft(written, "occupation", word, rule="nominal", position=token.i)
 
 
+_KEEPING = {"have", "adopt", "get", "own", "keep", "rescue", "buy", "foster"}
+
+
+def _unreal(verb: Token) -> bool:
+    return any(c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "want", "to") for c in verb.children)
+
+
 def words_of(name: str) -> frozenset[str]:
     return words(name)
 
@@ -73,6 +99,10 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
         if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
             names += [t for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "ccomp", "xcomp") for t in conjuncts(c)]
     owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
+    verb = token.head
+    if owner is None and token.dep_ in ("dobj", "attr") and verb.lemma_.lower() in _KEEPING and not _unreal(verb):
+        subject = next((c for c in verb.children if c.dep_ == "nsubj"), None)
+        owner = resolver.resolve(subject) if subject is not None else None
     kind = next((f for f in forms(token) if f in words("animals")), token.lemma_.lower())
     for each in names:
         written = name_phrase(each, sentence)

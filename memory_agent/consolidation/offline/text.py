@@ -74,7 +74,7 @@ def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
         rf"{_QUOTED}|{_EMOJI}"
         rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
         rf"|(?P<is>(?<=[a-z])'s)(?= (?:{verbs})\b)"
-        rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)(?P<called>(?!I\b)[A-Z][\w-]+)(?![\w-])"
+        rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)(?P<called>(?!(?:I|Mr|Mrs|Ms|Dr|Miss|Prof|Frau|Herr)\b)[A-Z][\w-]+)(?![\w-])"
         rf"|(?<![\w'-])(?P<name>{names})(?![\w-])"
     )
     return pattern, spelt
