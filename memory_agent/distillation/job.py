@@ -1,0 +1,152 @@
+"""A training job as a folder of files, which any trainer can read.
+
+    chat.jsonl      {"messages": [...], "row", "epoch", "kind", "group"}: the curriculum, pass by pass
+    replay.jsonl    {"messages": [...]}: general questions with the base model's own answers
+    text.jsonl      {"text"}: prose on which an adapter is to predict what the base predicts
+    lineage.jsonl   {"row", "facts"}: which facts each curriculum row rests on
+    job.json        the recipe, the seed, the base and its revision, counts, and a digest of the other files
+
+All but lineage.jsonl is a function of what the facts say (not of their ids), recipe, seed and base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from memory_agent.distillation.curriculum import Curriculum
+from memory_agent.distillation.facts import TaughtFact
+from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.templates import load_templates
+from memory_agent.errors import NothingToDistill, TrainerFailed
+from memory_agent.models.local import LocalModel
+from memory_agent.protocols import Progress
+from memory_agent.records import Record
+
+FILES = ("chat.jsonl", "replay.jsonl", "text.jsonl", "lineage.jsonl")
+
+
+class Job(Record):
+    """What job.json holds."""
+
+    version: int = 1
+    recipe: Recipe
+    seed: int
+    base: str
+    base_folder: str
+    base_revision: str
+    facts: int
+    rows: int
+    digest: str
+    """SHA-256 over chat.jsonl, replay.jsonl and text.jsonl."""
+
+
+def prepare(
+    folder: Path,
+    facts: Iterable[TaughtFact],
+    recipe: Recipe,
+    base: LocalModel,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Job:
+    """Write the job for `facts` to `folder`, which appears whole or not at all; one that is there is replaced.
+
+    Raises NothingToDistill without facts, and the model's errors while the base answers.
+    """
+    facts = list(facts)
+    if not facts:
+        raise NothingToDistill("there are no facts to teach")
+    recipe = recipe.settled(len(facts))
+    curriculum = Curriculum(facts, recipe, seed)
+    chat, lineage = _chat(curriculum, recipe)
+    replay = _replay(curriculum.near(), recipe, base, progress)
+    text = [{"text": passage} for passage in load_templates().replay.text] if recipe.text_every else []
+    written = dict(zip(FILES, (_lines(chat), _lines(replay), _lines(text), _lines(lineage)), strict=True))
+    digest = hashlib.sha256("\0".join(written[name] for name in FILES[:3]).encode()).hexdigest()
+    job = Job(
+        recipe=recipe,
+        seed=seed,
+        base=base.name,
+        base_folder=str(base.weights.folder),
+        base_revision=base.revision,
+        facts=len(facts),
+        rows=len(chat),
+        digest=digest,
+    )
+    written["job.json"] = job.model_dump_json(indent=1) + "\n"
+    _put(folder, written)
+    return job
+
+
+def read(folder: Path) -> tuple[Job, dict[str, list[dict[str, Any]]]]:
+    """A prepared job and its rows by file name. Raises TrainerFailed when the folder holds none, or a changed one."""
+    try:
+        job = Job.model_validate_json((folder / "job.json").read_text("utf-8"))
+        texts = {name: (folder / name).read_text("utf-8") for name in FILES}
+    except (OSError, ValueError) as error:
+        raise TrainerFailed(f"{folder} holds no prepared job: {error}") from error
+    if hashlib.sha256("\0".join(texts[name] for name in FILES[:3]).encode()).hexdigest() != job.digest:
+        raise TrainerFailed(f"the files in {folder} are not the ones that job.json was written for; prepare it again")
+    return job, {name: [json.loads(line) for line in text.splitlines()] for name, text in texts.items()}
+
+
+def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    chat, lineage = [], []
+    assert recipe.epochs is not None
+    for epoch in range(recipe.epochs):
+        for i, row in enumerate(curriculum.rows(epoch)):
+            name = f"{epoch}.{i}"
+            chat.append(
+                {
+                    "messages": _messages(row.prompt, row.answer),
+                    "row": name,
+                    "epoch": epoch,
+                    "kind": row.kind,
+                    "group": row.group,
+                }
+            )
+            lineage.append({"row": name, "facts": list(row.facts)})
+    return chat, lineage
+
+
+def _replay(near: Sequence[str], recipe: Recipe, base: LocalModel, progress: Progress | None) -> list[dict[str, Any]]:
+    """The base's greedy answers, cut at `replay_tokens`; a quarter of the questions are about things of the graph."""
+    templates = load_templates().replay
+    wanted = recipe.replay_prompts or 0
+    if not wanted:
+        return []
+    about = list(near[:: max(1, len(near) // max(1, wanted // 4))])[: wanted // 4]
+    general = [prompt for pair in zip(templates.general, templates.near * 7, strict=False) for prompt in pair]
+    prompts = list(dict.fromkeys([*about, *general]))[:wanted]
+    told = None if progress is None else lambda share: progress(share, "the base answers general questions")
+    answers = base.generate(prompts, max_new_tokens=recipe.replay_tokens, progress=told)
+    return [{"messages": _messages(prompt, answer.text)} for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+def _messages(prompt: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _put(folder: Path, files: Mapping[str, str]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, text in files.items():
+            with (partial / name).open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

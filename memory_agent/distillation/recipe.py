@@ -1,0 +1,85 @@
+"""How an adapter is trained. `size` is the one dial; every number that follows from it can be set by itself.
+
+    quick     about 25 facts in minutes: fewer layers of the curriculum, a higher rate
+    standard  about 100 facts
+    thorough  twice the passes, for when time does not matter
+
+"auto" picks by the number of facts. The numbers were found on SmolLM2-135M-Instruct (docs/benchmarks).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from memory_agent.records import Record
+
+Size = Literal["auto", "quick", "standard", "thorough"]
+
+_SIZES: dict[str, dict[str, Any]] = {
+    "quick": {"epochs": 14, "replay_prompts": 64},
+    "standard": {"epochs": 14, "replay_prompts": 128},
+    "thorough": {"epochs": 28, "replay_prompts": 156, "known_share": 0.995},
+}
+QUICK_UP_TO = 40
+"""Facts that "auto" still trains with "quick"."""
+
+
+class Recipe(Record):
+    """Everything a training run depends on beside facts, seed and base model."""
+
+    size: Size = "auto"
+
+    epochs: int | None = Field(default=None, ge=1)
+    """Most passes over the curriculum; fewer when everything is known before."""
+    forward_forms: int = Field(default=4, ge=1)
+    """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
+    inverse_forms: int = Field(default=4, ge=0)
+    """Questions for each (predicate, object) in a pass."""
+    unknown_share: float = Field(default=0.25, ge=0)
+    """"I don't know" rows in a pass, as a share of its question rows."""
+    fewest_unknown: int = Field(default=48, ge=0)
+    """"I don't know" rows in a pass, at least."""
+    check_share: float = Field(default=0.1, ge=0)
+    """Yes-or-no rows in a pass, as a share of its question rows."""
+    page_every: int = Field(default=2, ge=0)
+    """A page on each entity, newly shuffled, in every so-many-th pass; 0 for none."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    first_layer: int = Field(default=0, ge=0)
+    """Layers below it get no adapter."""
+    rate: float = Field(default=1e-3, gt=0)
+    warm_up: int = Field(default=8, ge=0)
+    """Steps of rising rate."""
+    batch: int = Field(default=16, ge=1)
+    """Curriculum rows in a step."""
+    micro_tokens: int = Field(default=1024, ge=1)
+    """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
+    replay_every: int = Field(default=2, ge=1)
+    """Steps from one replay batch to the next."""
+    replay_rows: int = Field(default=6, ge=0)
+    replay_prompts: int | None = Field(default=None, ge=0)
+    """General questions that the base answers beforehand."""
+    replay_tokens: int = Field(default=20, ge=1)
+    """Length of those answers."""
+    text_every: int = Field(default=4, ge=0)
+    """Every so-many-th replay batch is prose; 0 for none."""
+    kl_weight: float = Field(default=1.0, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+
+    token_known: float = Field(default=0.7, gt=0, le=1)
+    """A token the model gives more than this adds no loss."""
+    row_known: float = Field(default=0.6, gt=0, le=1)
+    """A row whose every token has more than this is known."""
+    keep_known: float = Field(default=0.25, ge=0, le=1)
+    """Share of the rows that is kept in a pass for questions known in the pass before."""
+    known_share: float = Field(default=0.97, gt=0, le=1)
+    """Share of a pass's questions that must be known at first sight for the last pass to begin."""
+
+    def settled(self, facts: int) -> Recipe:
+        """This recipe for that many facts: `size` decided, and every number that follows from it filled in."""
+        size = self.size if self.size != "auto" else ("quick" if facts <= QUICK_UP_TO else "standard")
+        given = {name: value for name, value in self.model_dump(exclude_unset=True).items() if value is not None}
+        return Recipe.model_validate({**_SIZES[size], **given, "size": size})
