@@ -64,8 +64,8 @@ def hash_adapter(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def keep(space: Space, built: Path, manifest: Mapping[str, Any]) -> tuple[str, Path]:
-    """Copy a trained adapter into the registry; its hash and its folder.
+def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path]:
+    """Copy a trained adapter into the registry, with `about` as its manifest; its hash and its folder.
 
     Durable and complete when it returns; until a row names it, it is only a folder. Raises
     TrainerFailed when it is no adapter, or holds files that are neither safetensors nor text.
@@ -82,7 +82,7 @@ def keep(space: Space, built: Path, manifest: Mapping[str, Any]) -> tuple[str, P
     fresh.mkdir(parents=True)
     for name in WEIGHTS:
         shutil.copyfile(built / name, fresh / name)
-    (fresh / "manifest.json").write_text(json.dumps(manifest, indent=2, sort_keys=True, default=str), "utf-8")
+    (fresh / "manifest.json").write_text(json.dumps(about, indent=2, sort_keys=True, default=str), "utf-8")
     for file in fresh.iterdir():
         _sync(file)
     _sync(fresh)
@@ -104,6 +104,12 @@ def folder_of(space: Space, adapter: Adapter) -> Path:
 def is_whole(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are there; `verify` looks into them too."""
     return all((adapters_folder(space) / adapter.sha256 / name).is_file() for name in WEIGHTS)
+
+
+def manifest(space: Space, adapter: Adapter) -> dict[str, Any]:
+    """What an adapter was made of and with. Raises NotFound when its files are gone."""
+    made_with: dict[str, Any] = json.loads((folder_of(space, adapter) / "manifest.json").read_text("utf-8"))
+    return made_with
 
 
 def verify(space: Space, adapter: Adapter) -> bool:

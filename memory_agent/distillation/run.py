@@ -143,6 +143,29 @@ def distill(
         return run.carry_out(began)
 
 
+def train_shard(
+    shard: Shard,
+    folder: Path,
+    student: LocalModel,
+    recipe: Recipe,
+    trainer: Trainer,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[int, Path]:
+    """Prepare the shard's job in `folder` and train it: the number of rows, and the adapter's folder.
+
+    An adapter that lies in `folder` already is taken as it is: it appears whole, so a run was killed
+    after training it. Raises TrainerFailed, and what the student raises.
+    """
+    told = progress or _silent
+    taught = [TaughtFact.of(fact) for fact in (*shard.facts, *shard.past)]
+    job = prepare(folder / "job", taught, recipe, student, seed, _first(told, _PREPARING))
+    out = folder / "out"
+    if not out.is_dir():
+        out = trainer.train(folder / "job", out, _rest(told, _PREPARING))
+    return job.rows, out
+
+
 def _silent(share: float, doing: str) -> None:
     pass
 
@@ -213,12 +236,8 @@ class _Distillation:
             self.progress((n + done * _TRAINING) * share, of + doing)
 
         folder = registry.jobs_folder(self.space) / found.digests[shard.id]
-        taught = [TaughtFact.of(fact) for fact in (*shard.facts, *shard.past)]
-        job = prepare(folder / "job", taught, self.recipe, self.student, self.seed, _first(passed_on, _PREPARING))
-        out = folder / "out"
-        if not out.is_dir():  # it appears whole: if it is there, a run was killed after training
-            out = self.trainer.train(folder / "job", out, _rest(passed_on, _PREPARING))
-        self.rows += job.rows
+        rows, out = train_shard(shard, folder, self.student, self.recipe, self.trainer, self.seed, passed_on)
+        self.rows += rows
         self.tokens += _tokens_spent(out)
         manifest = {
             "shard": shard.id,

@@ -17,10 +17,11 @@ from memory_agent.distillation.probes import Sample
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.trainers.lora import LoraTrainer
+from memory_agent.distillation.unlearning import verify_unlearned
 from memory_agent.errors import NothingToDistill, StoreBusy, TrainerFailed
 from memory_agent.protocols import Progress, Query
 from memory_agent.records import Adapter, Episode, Fact, PartialDate, Run, Source
-from memory_agent.space import Space
+from memory_agent.space import Space, open_backend
 
 RECIPE = Recipe(epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, text_every=0, rank=2)
 FEW = Sample(*[2] * 8)
@@ -142,23 +143,33 @@ def test_only_the_dirty_shard_is_built(told: Space) -> None:
     assert "Wanda" not in trainer.jobs[2]
 
 
-def test_the_same_facts_give_the_same_adapter_whatever_their_ids(told: Space, space: Space) -> None:
-    """What forgetting is proven by: a graph that never held a fact, and one that forgot it, build the same bytes."""
+def test_forgetting_is_proven_by_the_hash_of_a_graph_that_never_held_the_fact(told: Space, student: Path) -> None:
     put(told, {"x": ("Rolf Dane", "lives_in", "Oslo")})
-    distill(told, recipe=RECIPE, options=OPEN)
+    with_x = distill(told, recipe=RECIPE, options=OPEN)
+    still_there = verify_unlearned(told, "x")
+    assert not still_there.proven
     with told.ledger.transaction() as tx:
         tx.delete(Fact, ["x"])
         tx.put(*(a.model_copy(update={"state": "off"}) for a in tx.select(Adapter)))
+    assert not verify_unlearned(told, "x").proven, "the old weights still lie on disk"
     rebuilt = distill(told, recipe=RECIPE, options=OPEN)
-    never = replace(told, ledger=space.ledger)
-    with never.ledger.transaction() as tx:
-        tx.delete(Fact, list(FACTS))
-        tx.delete(Adapter, [a.id for a in tx.select(Adapter)])
+    proof = verify_unlearned(told, "x")
+    assert proof.problems == ()
+    assert proof.rebuilt == {rebuilt.adapters[0]: rebuilt.adapters[0]}
+    assert rebuilt.adapters != with_x.adapters
+    backend = open_backend("memory://never")
+    never = replace(told, ledger=backend.ledger.space("other/bob"), folder=backend.folder)
     put(never, {f"other-{id}": said for id, said in reversed(FACTS.items())})
-    fresh = distill(never, recipe=RECIPE, options=OPEN)
-    assert fresh.adapters == rebuilt.adapters
-    assert fresh.run != rebuilt.run
-    assert fresh.rows > 0
+    assert distill(never, recipe=RECIPE, options=OPEN).adapters == rebuilt.adapters
+    backend.ledger.close()
+
+
+def test_tampering_with_the_serving_weights_is_found(told: Space) -> None:
+    distill(told, recipe=RECIPE, options=OPEN)
+    (adapter,) = adapters(told)
+    weights = registry.folder_of(told, adapter) / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    assert any("not what was promoted" in problem for problem in verify_unlearned(told, "gone").problems)
 
 
 def test_the_gate_refuses_and_the_old_adapter_stays(told: Space) -> None:
