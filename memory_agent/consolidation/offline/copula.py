@@ -348,7 +348,11 @@ def _birthday(clause: Clause) -> Iterator[Draft]:
     first = clause.dates[0]
     if owner is not None:
         text = re.sub(r"^(?:on|in|the)\s+", "", re.sub(r"^(?:on|in)\s+", "", first.text, flags=re.I), flags=re.I).strip(" .")
-        yield Draft(owner.name, "born_on", text, subject_type=owner.type, rule="birthday")
+        if not re.search(r"\d", text):
+            resolved = first.resolve(clause.said, "past" if clause.frame.tense == "past" else "future")
+            text = str(resolved or "")
+        if text:
+            yield Draft(owner.name, "born_on", text, subject_type=owner.type, rule="birthday")
 
 
 def _scheduled(clause: Clause) -> Iterator[Draft]:

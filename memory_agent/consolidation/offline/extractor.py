@@ -210,7 +210,7 @@ class TurnReader:
         subject = Ref(self.discourse.speaker) if frame.dropped else None
         if frame.subject is not None and frame.subject.text.lower() not in _PLURAL_SKIP - {"they"}:
             subject = resolver.resolve(frame.subject)
-        return Clause(frame, subject, status, since, until, point, ahead, expressions, resolver, self.discourse)
+        return Clause(frame, subject, status, since, until, point, self.said, ahead, expressions, resolver, self.discourse)
 
     def _ahead(self, expression: Expression, frame: Frame) -> bool:
         if frame.tense in ("past", "perfect"):

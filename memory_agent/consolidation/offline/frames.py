@@ -175,9 +175,12 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
     auxiliaries = {c.lemma_.lower() if c.lemma_ != "'d" else "'d" for c in token.children if c.dep_ in ("aux", "auxpass")}
     auxiliaries |= {c.text.lower() for c in token.children if c.dep_ == "aux"}
     frame = Frame(token, sentence, lemma_of(token), auxiliaries=frozenset(auxiliaries))
+    frame.tense = _tense(token, auxiliaries)
     _arguments(frame, token)
     frame.subject = _find_subject(token)
     lefts = {c.text.lower() for c in token.children if c.dep_ in ("neg", "advmod", "preconj", "det")}
+    if frame.lemma == "get" and token.tag_ in ("VBN", "VBD") and frame.tense == "perfect" and any(c.text.lower() in ("'ve", "have", "has", "'s") for c in token.children):
+        frame.lemma, frame.tense = "have", "present"  # "I've got two cats"
     frame.negated = bool(lefts & _NEGATIONS - {"no"})
     words = [t.text.lower() for t in token.subtree]
     longer = "no longer" in " ".join(words)
@@ -187,7 +190,6 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
         if other is not None and any(c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children):
             frame.negated = True
     frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
-    frame.tense = _tense(token, auxiliaries)
     frame.progressive = token.tag_ == "VBG" and any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux")
     return frame
 

@@ -105,6 +105,9 @@ def _deed(clause: Clause) -> Iterator[Draft]:
         yield clause.draft("did", "passed away" if frame.lemma == "pass" else "died", rule="deed")
         return
     dated = clause.point is not None
+    if frame.lemma in ("retire", "graduate", "propose", "elope") and frame.object is None and frame.tense == "past":
+        yield clause.draft("did", frame.verb.text.lower(), rule="deed", confidence=0.7)
+        return
     if frame.infinitive is not None and frame.infinitive.tag_ == "VBG":
         return
     if frame.lemma in _EMPTY_VERBS - _LIGHT or not (frame.object is not None or dated) or not _has_content(clause):

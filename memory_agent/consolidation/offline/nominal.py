@@ -80,6 +80,8 @@ _KEEPING = {"have", "adopt", "get", "own", "keep", "rescue", "buy", "foster"}
 
 
 def _unreal(verb: Token) -> bool:
+    if verb.tag_ == "VBG":
+        return True
     return any(c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "want", "to") for c in verb.children)
 
 

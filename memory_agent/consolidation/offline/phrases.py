@@ -24,7 +24,7 @@ _LISTS = {
     "body": "body", "med": "medication", "generic": "generic", "diet": "diets", "religion": "religions", "nationality": "nationalities",
 }  # fmt: skip
 _SMALL = {
-    "job": "job|position|role|post|gig|internship|apprenticeship|traineeship|placement|part-time job|contract|employment|spot",
+    "job": "job|position|role|post|gig|internship|apprenticeship|traineeship|placement|part-time job|contract|employment",
     "degree": "degree|bachelor|bachelors|bachelor's|master|masters|master's|phd|ph.d.|doctorate|mba|ba|bsc|msc|ma|diploma|certificate|certification|a-levels|abitur|ged|thesis|postgrad|pgce|law degree|license|licence|qualification",
     "gift": "gift|present|raise|promotion|offer|job offer|prize|award|scholarship|grant|medal|trophy|letter|news|results|bonus|diploma|certificate|invitation|invite|refund|package|flowers|bouquet|rejection|acceptance|license|licence|visa|citizenship|permit|loan|mortgage|pay rise|rise|compliment|call|ticket|tickets|endorsement|sponsorship|deal|contract|first place|second place|third place|gold|silver|bronze|recognition|feedback|card|postcard|voucher|fine|keys|degree",
     "prize": "prize|award|medal|trophy|scholarship|lottery|first place|gold medal|contract",

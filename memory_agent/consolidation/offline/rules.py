@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Clause:
     since: PartialDate | None
     until: PartialDate | None
     point: PartialDate | None
+    said: date
     ahead: bool
     """Whether its date lies after the turn."""
     dates: list[Expression]
@@ -176,6 +178,9 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
         return "misses " + sentence.written(noun_phrase(token, clause.dates, deep=False))
     if token.pos_ == "VERB":
         return sentence.written(verb_phrase(token, clause.dates))
+    titled = next((t for t in token.subtree if sentence.is_title(t)), None)
+    if titled is not None and rule["p"] in ("read", "works_on", "likes"):
+        return sentence.written([titled])
     return entity_text(token, clause)
 
 
@@ -220,8 +225,8 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
         return None
     if status.kind in ("goal", "duty", "planned"):
         return (predicate, "+", "planned") if rule.get("plan") and status.kind == "planned" and not negated else None
-    if rule.get("cannot"):
-        return predicate, "+", "actual"
+    if rule.get("cannot") or rule.get("modality"):
+        return predicate, "+", rule.get("modality", "actual")
     past = rule.get("past")
     gone = frame.tense == "past" and clause.since is None or status.ended
     if frame.ended:

@@ -127,6 +127,8 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         return Status("planned", parent.negated)
     if lemma in ("decide", "agree", "promise", "choose") and bare_infinitive:
         return Status("planned", parent.negated)
+    if lemma == "be" and bare_infinitive and any(c.text.lower() == "off" for c in parent.verb.children):
+        return Status("planned", parent.negated)
     if lemma == "be" and bare_infinitive and dep == "xcomp":
         return _of_adjective(parent, child)
     if lemma in cue("think") and dep == "ccomp":
