@@ -17,7 +17,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-
 Rule = tuple[tuple[str, ...], re.Pattern[str]]
 """Lower-case words, one of which a text must hold for the pattern to be tried at all, and the pattern."""
 

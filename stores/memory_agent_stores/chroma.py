@@ -64,6 +64,8 @@ class ChromaIndex:
         self._client: Any = None
         self._seen = ""
         self._warm: set[str] = set()
+        self._collections: dict[str, Any] = {}
+        """What `read` found, as long as nobody writes."""
         self._matrices: dict[str, tuple[str, list[str], Vectors]] = {}
 
     def space(self, key: str) -> ChromaSpace:
@@ -76,6 +78,7 @@ class ChromaIndex:
                 self._client.close()
             self._client = None
             self._warm.clear()
+            self._collections.clear()
             self._matrices.clear()
 
     def compact(self) -> None:
@@ -115,7 +118,9 @@ class ChromaIndex:
         """`look(collection)`, or `missing` when there is none; a collection that cannot be read is dropped."""
         with self._guard:
             if self._client is not None and name in self._warm and self._generation() == self._seen:
-                found = self.collection(name)
+                if name not in self._collections:
+                    self._collections[name] = self.collection(name)
+                found = self._collections[name]
                 return missing if found is None else self._guarded(name, lambda: look(found), missing)
             if not self.folder.is_dir():
                 return missing
@@ -290,6 +295,7 @@ class ChromaIndex:
             return ""
 
     def _renew(self) -> None:
+        self._collections.clear()
         self._seen = secrets.token_hex(8)
         (self.folder / "generation").write_text(self._seen, "utf-8")
 

@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 PRELOAD = [
@@ -57,6 +58,13 @@ class Ack:
     def __call__(self, item: str) -> None:
         os.write(self._file, f"{item}\n".encode())
         os.fsync(self._file)
+
+
+def forkserver() -> ForkServerContext:
+    """Processes from the server that has everything imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
 
 
 Work = Callable[[Path, Ack], None]
@@ -116,10 +124,9 @@ def acknowledged(notes: Path) -> list[str]:
 
 def _round(work: Work, folder: Path, notes: Path, delay: float) -> float | None:
     """Run `work` and kill it after `delay` seconds; None, or the seconds it took when it was done before."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(work, folder, notes, theirs))
+    forks = forkserver()
+    ours, theirs = forks.Pipe(duplex=False)
+    process = forks.Process(target=_child, args=(work, folder, notes, theirs))
     process.start()
     theirs.close()
     assert ours.poll(60), "the process did not start"

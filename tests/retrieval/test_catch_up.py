@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -172,31 +170,3 @@ def test_a_long_way_is_gone_in_steps_that_are_kept(space: Space, monkeypatch: py
     assert embedded(space) - before < 36
     assert space.index.count("episode") == 36
     assert shares == sorted(shares)
-
-
-def _add_and_search(folder: Path, name: str, rounds: int, failed: Any) -> None:
-    space = a_space(str(folder))
-    for n in range(rounds):
-        add(space, *(f"{name}{n}-{k} said by {name} in round {n}" for k in range(5)))
-        index.catch_up(space)
-        found = [id for id, _ in space.ledger.match([f"{name}{n}"], limit=50)]
-        if f"{name}{n}-0" not in found:
-            failed.put(f"{name}{n} was not found by its words")
-        if nearest(space, f"alice: {name}{n}-0 said by {name} in round {n}") != f"{name}{n}-0":
-            failed.put(f"{name}{n} was not found by its vector")
-
-
-def test_two_processes_add_and_search_one_store(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    failed = context.Queue()
-    workers = [context.Process(target=_add_and_search, args=(tmp_path, name, 4, failed)) for name in ("ann", "bea")]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    assert failed.empty(), failed.get()
-    space = a_space(str(tmp_path))
-    index.catch_up(space)
-    assert space.ledger.count(Episode) == space.index.count("episode") == 40
-    assert open_backend(str(tmp_path)).ledger.check() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,30 +102,6 @@ def test_two_handles_in_one_process_see_each_others_writes(index: ChromaIndex, t
         for each in (index, other):
             assert each.space("default/alice").count("episode") == 24 * (n + 1)
     other.close()
-
-
-def _write_and_look(folder: Path, prefix: str, rounds: int) -> None:
-    space = ChromaIndex(folder, sync_threshold=10, exact=0).space("default/alice")
-    state = IndexState("m", 8, 1)
-    for n in range(rounds):
-        ids = [f"{prefix}{n}-{k}" for k in range(7)]
-        mine = vectors(7, seed=hash((prefix, n)) % 2**32)
-        space.apply("episode", ids, mine, [], state=state)
-        assert ids[0] in [id for id, _ in space.query("episode", mine[0], 5)]
-        assert set(ids) <= space.ids("episode")
-
-
-def test_two_processes_write_and_search_one_folder(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    writers = [context.Process(target=_write_and_look, args=(tmp_path, prefix, 4)) for prefix in "ab"]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    index = ChromaIndex(tmp_path, sync_threshold=10)
-    assert index.space("default/alice").count("episode") == 2 * 4 * 7
-    index.close()
 
 
 def near(numbers: Vectors, form: Vectors) -> Vectors:

@@ -157,7 +157,28 @@ def test_no_byte_of_what_was_deleted_stays_in_any_file(tmp_path: Path) -> None:
     backend.ledger.close()
 
 
-def test_an_index_of_a_large_selection_takes_any_number_of_ids(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path)
+    space = ledger.space("default/alice")
+    with space.transaction() as transaction:
+        transaction.put(an_episode("kept"))
+    with ledger.writing(1) as db:
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages + 20}")
+
+    def fill() -> None:
+        with space.transaction() as transaction:
+            transaction.put(*(an_episode(f"e{n}", "too long for this disk " * 100) for n in range(200)))
+
+    with pytest.raises(StoreError, match="full"):
+        fill()
+    assert [episode.id for episode in space.select(Episode)] == ["kept"]
+    assert space.match(["disk"], limit=5) == []
+    assert ledger.check() == []
+    ledger.close()
+
+
+def test_a_selection_takes_any_number_of_ids(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path)
     space = ledger.space("default/alice")
     with space.transaction() as transaction:
