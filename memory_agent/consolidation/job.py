@@ -114,8 +114,8 @@ def _sessions(pending: Sequence[Episode]) -> list[list[Episode]]:
 
 
 def _before(space: Space, first: Episode) -> list[Episode]:
-    """The last turns of the session before `first`."""
-    query = Query(where={"session": first.session}, until=first.at)
+    """The last turns of the session before `first`, among those taken in last."""
+    query = Query(where={"session": first.session}, until=first.at, newest_first=True, limit=4 * CONTEXT)
     return sorted(space.ledger.select(Episode, query), key=lambda e: e.at)[-CONTEXT:]
 
 
@@ -127,7 +127,7 @@ class _Writer:
         self._extractor = extractor
         self._tally = tally
         self._ontology: Ontology = load()
-        self._entities = {e.id: e for e in space.ledger.select(Entity)}
+        self._resolver = Resolver(space.ledger.select(Entity))
         self._started = space.clock.now()
 
     def write(self, batch: Sequence[Episode], context: Sequence[Episode], proposals: Sequence[Proposal]) -> None:
@@ -137,16 +137,16 @@ class _Writer:
             present = {e.id: e for e in tx.select(Episode, Query(ids=[e.id for e in batch])) if e.run is None}
             if not present:
                 return
-            resolver = Resolver(tx, dict(self._entities))
+            resolver = self._resolver
+            resolver.begin(tx)
             claims, rejections = self._read(present, [*context, *batch], proposals, resolver)
             tx.put(*resolver.written.values(), *claims, *rejections)
             tx.put(*(e.model_copy(update={"run": tally.run}) for e in present.values()))
             touched = {c.subject_id for c in claims} | {c.object_id for c in claims if c.object_id}
-            directory = Directory.over(resolver.entities.values())
+            directory = Directory(resolver.entities)
             difference = rederive(tx, touched, directory, self._ontology, self._space.clock.now())
             tx.put(Run(id=tally.run, job="consolidate", state="running", started_at=self._started))
             tx.audit("consolidate", [tally.run, *present])
-        self._entities = resolver.entities
         tally.episodes += len(present)
         tally.claims += len(claims)
         tally.rejected.update(r.reason for r in rejections)
@@ -204,20 +204,22 @@ class _Writer:
 
     def _claims(self, proposal: Proposal, episode: Episode, resolver: Resolver) -> list[Claim]:
         """The claim itself, after those that give one of its entities another name."""
+        subject, predicate, object, kind, other_kind = _normalised(proposal, self._ontology)
+        kinds = {subject: kind, object: other_kind or "thing"}
         made = []
         for name, other in proposal.aliases:
-            if id := resolver.same(name, other, episode):
+            type = kinds.get(name) or kinds.get(other) or "person"
+            if id := resolver.same(name, other, type, episode):
                 described, proper = (name, other) if is_described(name) else (other, name)
                 also = self._claim(proposal, episode, described, ALSO_CALLED, proper, id, None)
                 made.append(also.model_copy(update={"polarity": "+", "modality": "actual"}))
-        subject, predicate, object, kind, other_kind = _normalised(proposal, self._ontology)
         subject_id = resolver.resolve(subject, kind, episode)
         object_id = None if other_kind is None else resolver.resolve(object, other_kind, episode)
         if object_id == subject_id:
             return made
         said = self._ontology[predicate]
         if said.names and proposal.polarity == "+" and proposal.modality == "actual":
-            resolver.same(subject, object, episode)
+            resolver.same(subject, object, kind, episode)
         return [*made, self._claim(proposal, episode, subject, predicate, object, subject_id, object_id)]
 
     def _claim(

@@ -9,9 +9,9 @@ full-named person only if that speaker, or that session, has spoken of the perso
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from memory_agent.protocols import Query, Transaction
+from memory_agent.protocols import Query, Reader
 from memory_agent.records import Claim, Entity, Episode
 from memory_agent.semantic.entities import compatible, is_described, is_name
 from memory_agent.semantic.folding import fold, key
@@ -23,17 +23,23 @@ def entity_id(name: str, told_apart_by: str = "") -> str:
 
 
 class Resolver:
-    """Finds or makes entities within one transaction; `written` are those to be put."""
+    """Finds or makes entities, one transaction after the other; no good any more once one of them failed."""
 
-    def __init__(self, tx: Transaction, entities: dict[str, Entity]) -> None:
-        self._tx = tx
-        self.entities = entities
+    def __init__(self, entities: Iterable[Entity]) -> None:
+        self._tx: Reader
+        self.entities = {e.id: e for e in entities}
         self.written: dict[str, Entity] = {}
+        """What this transaction is to put."""
         self.added = 0
+        """How many of them are new."""
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_first: dict[str, list[str]] = defaultdict(list)
-        for entity in entities.values():
+        for entity in self.entities.values():
             self._index(entity)
+
+    def begin(self, tx: Reader) -> None:
+        """Work within `tx` from now on."""
+        self._tx, self.written, self.added = tx, {}, 0
 
     def resolve(self, name: str, type: str, episode: Episode) -> str:
         """The id of the entity that `name` stands for in `episode`; made if there is none."""
@@ -49,7 +55,7 @@ class Resolver:
         self._learn(best, name, type)
         return best
 
-    def same(self, name: str, other: str, episode: Episode) -> str | None:
+    def same(self, name: str, other: str, type: str, episode: Episode) -> str | None:
         """Take in that `name` and `other` are one ("Maya's sister" is "Ana"); the entity's id.
 
         None when the text contradicts what is known: both name different entities with names of their own.
@@ -72,7 +78,7 @@ class Resolver:
             return self._alias(unnamed[0], proper, first=True)
         if free and not self._is_speaker(free[0], episode):
             return self._alias(free[0], described)
-        return self._make(proper, "person", (described,), told_apart_by=fold(described)).id
+        return self._make(proper, type, (described,), told_apart_by=fold(described)).id
 
     def _one_name(self, a: str, b: str, holders: Sequence[str], bearers: Sequence[str]) -> str | None:
         if len(holders) == 1 and not bearers:

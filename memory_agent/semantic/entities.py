@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
 
@@ -41,14 +40,11 @@ def is_name(text: str) -> bool:
     return bool(words) and all(w[0].isupper() or w[0].isdigit() for w in words)
 
 
-@dataclass
 class Directory:
     """All entities of a space, found by name. A merged entity leads to the one it was merged into."""
 
-    entities: Mapping[str, Entity]
-    _by_name: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _by_first: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _members: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    def __init__(self, entities: Mapping[str, Entity]) -> None:
+        self.entities = entities
 
     @classmethod
     def of(cls, reader: Reader) -> Directory:
@@ -58,18 +54,33 @@ class Directory:
     @classmethod
     def over(cls, entities: Iterable[Entity]) -> Directory:
         """The directory of these entities."""
-        made = cls({e.id: e for e in entities})
-        people = made.people
-        for entity in made.entities.values():
-            root = people.root(entity.id)
-            made._members[root].append(entity.id)
+        return cls({e.id: e for e in entities})
+
+    @cached_property
+    def _members(self) -> dict[str, list[str]]:
+        members: dict[str, list[str]] = defaultdict(list)
+        for id, entity in self.entities.items():
+            if entity.merged_into:
+                members[self.people.root(id)].append(id)
+        return members
+
+    @cached_property
+    def _by_name(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for entity in self.entities.values():
             for name in (entity.name, *entity.aliases):
-                folded = fold(name)
-                made._by_name[folded].add(root)
-                first = folded.split(" ")[0]
-                if entity.type in (*_LIVING, "thing") and first != folded and not is_described(name) and is_name(name):
-                    made._by_first[first].add(root)
-        return made
+                found[fold(name)].add(self.people.root(entity.id))
+        return found
+
+    @cached_property
+    def _by_first(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for entity in self.entities.values():
+            for name in (entity.name, *entity.aliases) if entity.type in (*_LIVING, "thing") else ():
+                first = fold(name).split(" ")[0]
+                if first != fold(name) and not is_described(name) and is_name(name):
+                    found[first].add(self.people.root(entity.id))
+        return found
 
     @cached_property
     def people(self) -> People:
@@ -92,7 +103,7 @@ class Directory:
     def link(self, text: str) -> list[Entity]:
         """The entities that `text` names, in the order of their first mention.
 
-        The longest name at a place counts. A lower-case word that is also a common one ("will") is no
+        The longest name at a place counts; "Maya's sister" names Maya too. A lower-case word that is also a common one ("will") is no
         mention, nor is any word that only things not named properly are called ("pottery").
         """
         words = [m[0] for m in _WORD.finditer(text.replace("\u2019", "'"))]
@@ -102,12 +113,20 @@ class Directory:
             taken = 1
             asking = at == 0 and words[0] in ("Will", "May")
             for length in range(min(_LONGEST, len(words) - at), int(asking), -1):
-                if entity := self._mentioned(words[at : at + length]):
+                phrase = words[at : at + length]
+                if entity := self._mentioned(phrase):
+                    if owner := self._owner(phrase):
+                        found.setdefault(owner.id, owner)
                     found.setdefault(entity.id, entity)
                     taken = length
                     break
             at += taken
         return list(found.values())
+
+    def _owner(self, words: list[str]) -> Entity | None:
+        """Whom a description ("Maya's sister") is by, who is then named too."""
+        ends = [n for n, word in enumerate(words[:-1], 1) if word.endswith("'s")]
+        return self._mentioned([*words[: ends[-1] - 1], words[ends[-1] - 1][:-2]]) if ends else None
 
     def _mentioned(self, words: list[str]) -> Entity | None:
         phrase = " ".join(words)
