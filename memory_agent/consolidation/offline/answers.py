@@ -135,6 +135,8 @@ def _age(heads: list[Token], predicate: str, sentence: Sentence, discourse: Disc
 def _answer(head: Token, kind: str, sentence: Sentence) -> str:
     if kind == "name":
         return name_phrase(head, sentence) if is_name(head) else ""
+    if kind == "pet":
+        return sentence.written(noun_phrase(head, [])) if fits(head, "animal", sentence) or is_name(head) else ""
     if kind == "title":
         return sentence.written([head]) if sentence.is_title(head) or is_name(head) else ""
     if kind == "place":

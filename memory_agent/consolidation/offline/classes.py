@@ -71,6 +71,8 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
         return low in ("mother", "father", "mom", "mum", "dad", "aunt", "uncle", "grandmother", "grandfather", "grandma", "grandpa", "parent", "parents")
     if kind == "someone":
         return low in ("someone", "somebody")
+    if kind == "gerund":
+        return low.endswith("ing") and not any(c.dep_ == "det" for c in token.children)
     if kind == "workverb":
         return token.lemma_.lower() in ("work", "study", "live", "play", "eat", "drink")
     if kind == "phone":

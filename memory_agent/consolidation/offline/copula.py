@@ -12,7 +12,7 @@ from .frames import conjuncts
 from .lexicon import table, words
 from .people import Ref, kin_group, name_phrase
 from .phrases import forms, is_name, is_place, kin_of, listed, noun_phrase, verb_phrase
-from .rules import Clause, entity_text
+from .rules import Clause, entity_text, located
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -38,6 +38,7 @@ def apply(clause: Clause) -> Iterator[Draft]:
         return
     yield from _favourite(clause)
     yield from _goal(clause)
+    yield from _name_given(clause)
     yield from _birthday(clause)
     yield from _scheduled(clause)
     if clause.subject is None:
@@ -198,7 +199,7 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _word(clause, token)
         if token.pos_ != "NOUN" or token.text.lower() in words("diets") | words("nationalities") | words("religions"):
             return
-    number = token if token.like_num else next((c for c in token.lefts if c.dep_ == "nummod" and token.lemma_ in _UNITS), None)
+    number = token if token.like_num and token.text.lower() != "one" else next((c for c in token.lefts if c.dep_ == "nummod" and token.lemma_ in _UNITS), None)
     if number is not None:
         unit = token.lemma_ if token != number else ""
         rights = [t.text.lower() for t in token.rights] + [t.text.lower() for t in token.doc[token.i : token.i + 3]]
@@ -236,6 +237,35 @@ def is_time(token: Token) -> bool:
     return after in ("am", "pm", "o'clock", "%", ":", "°") or ":" in token.text
 
 
+def _name_given(clause: Clause) -> Iterator[Draft]:
+    """"Her name is Pixie": the one last spoken of, or asked about, gets a name."""
+    frame, here = clause.frame, clause.discourse
+    subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
+    if frame.lemma != "be" or subject is None or subject.lemma_.lower() != "name" or frame.complement is None:
+        return
+    owner = next((c.text.lower() for c in subject.children if c.dep_ == "poss"), "")
+    if owner not in ("his", "her", "its", "their"):
+        return
+    about = next((p for p in reversed(here.people) if not p.named and p.relation), None)
+    for token in (t for t in conjuncts(frame.complement) if is_name(t)):
+        written = name_phrase(token, frame.sentence)
+        if about is not None and about.relation is not None:
+            holder, predicate, word = about.relation
+            yield clause.draft(predicate, written, rule="name", subject=Ref(holder), aliases=[(about.name, written)])
+            here.note(Ref(written, about.type, about.gender, relation=about.relation))
+            if about.type == "animal" and word not in ("pet", "pets"):
+                yield clause.draft("species", word.removesuffix("s") if about.plural else word, rule="name", subject=Ref(written, "animal"))
+        elif predicate := _asked_about(here.question):
+            yield clause.draft(predicate, written, rule="name", subject=Ref(here.speaker))
+
+
+def _asked_about(question: str) -> str:
+    """What a question about names was about: has_pet, child, or nothing we know."""
+    if re.search(r"\b(?:baby|kids?|child|children|son|daughter|little one)\b", question, re.I):
+        return "child"
+    return "has_pet" if re.search(r"\b(?:pets?|dogs?|cats?|pup\w*|kitt\w+|furry|animals?|bunny|bird)\b", question, re.I) else ""
+
+
 def _is_kin(clause: Clause, kin: Token, name: Token | None) -> Iterator[Draft]:
     """"Ana is my sister"; "my manager is Ivo" comes by the other branch."""
     owner = clause.resolver.owner_of(kin)
@@ -258,7 +288,9 @@ def _occupation(clause: Clause, token: Token) -> Iterator[Draft]:
     yield from _say(clause, "occupation", text)
     for word, place in preps + [(w, t) for w, t in clause.frame.preps if w in ("at", "for", "with")]:
         if word in ("at", "for", "with", "in") and fits(place, "org|workplace|school", clause.frame.sentence) and not is_place(place):
-            yield from _say(clause, "works_at", _text(clause, place))
+            for draft in _say(clause, "works_at", _text(clause, place).split(" in ")[0]):
+                yield draft
+                yield from located(clause, draft, place)
 
 
 def _noun_of(clause: Clause, token: Token) -> Iterator[Draft]:
@@ -318,7 +350,8 @@ def _located(clause: Clause) -> Iterator[Draft]:
 
 def _settled(clause: Clause) -> bool:
     """"Is still in Utrecht", "is based in Ghent": a stay that is a home."""
-    return any(t.text.lower() in ("still", "based", "now") for t in clause.frame.verb.children) and clause.point is None
+    near = clause.frame.verb.doc[max(0, clause.frame.verb.i - 4) : clause.frame.verb.i + 4]
+    return any(t.text.lower() in ("still", "based", "now") for t in near) and clause.point is None
 
 
 def _favourite(clause: Clause) -> Iterator[Draft]:

@@ -150,6 +150,8 @@ def _find_subject(token: Token) -> Token | None:
             return _find_subject(head)
     if token.dep_ == "ccomp" and head.pos_ in ("VERB", "AUX") and token.tag_ in ("VBG",):
         return _find_subject(head)
+    if token.dep_ == "acl" and head.text.lower() == "one" and head.dep_ == "attr":
+        return _own_subject(head.head)
     if token.dep_ == "acl" and head.pos_ in ("NOUN", "PROPN", "PRON"):
         return head
     return None
@@ -190,7 +192,7 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
         if other is not None and any(c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children):
             frame.negated = True
     frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
-    frame.progressive = token.tag_ == "VBG" and any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux")
+    frame.progressive = token.tag_ == "VBG" and (token.dep_ == "acl" and token.head.text.lower() == "one" or any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux"))
     return frame
 
 

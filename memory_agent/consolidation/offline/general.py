@@ -71,7 +71,7 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB":
         return  # its complement says what is meant
     dated = clause.point is not None or clause.since is not None
-    if kind == "duty" and not dated or frame.lemma in _TALK:
+    if kind == "duty" and not dated or (frame.lemma in _TALK and kind in ("planned", "duty")):
         return
     if frame.lemma in _EMPTY_VERBS - _LIGHT or not _has_content(clause) and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer"):
         return

@@ -22,6 +22,10 @@ _ARTICLE = re.compile(r"^(?:un|una|uno|une|el|la|los|las|le|les|l'|der|die|das|d
 
 def language_of(text: str) -> str | None:
     """The code of a language other than English that the text is written in, or None."""
+    if re.search(r"[\u3040-\u30ff]", text):
+        return "ja"
+    if re.search(r"[\u3400-\u9fff]", text):
+        return "zh"
     found = [w.lower() for w in _WORD.findall(text)]
     if not found:
         return None
@@ -53,13 +57,16 @@ def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]
     """(draft, start, end) for every plain statement of a turn in that language."""
     if "?" in text and "." not in text:
         return
+    for pattern, predicate in data("languages")[code].get("plain", ()):
+        for m in re.finditer(pattern, text):
+            yield Draft(speaker, predicate, m["o"].strip(), rule=code), *m.span()
+    if "plain" in data("languages")[code]:
+        return
     kin, verbs, mine = _compiled(code)
-    last = speaker
     for m in mine.finditer(text):
         predicate, word = kin[m["kin"].lower()]
         if m["name"]:
             yield Draft(speaker, predicate, m["name"], aliases=[(f"{speaker}'s {word}", m["name"])], rule=code), *m.span()
-            last = m["name"]
     taken: list[tuple[int, int]] = []
     for pattern, predicate in verbs:
         for m in pattern.finditer(text):
@@ -74,10 +81,10 @@ def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]
             if groups.get("who") and groups["who"].split()[0].lower() in _stopwords()[code]:
                 continue
             taken.append(m.span("o"))
-            yield from _drafts(m, predicate, subject, last)
+            yield from _drafts(m, predicate, subject)
 
 
-def _drafts(m: re.Match[str], predicate: str, subject: str, last: str) -> Iterator[tuple[Draft, int, int]]:
+def _drafts(m: re.Match[str], predicate: str, subject: str) -> Iterator[tuple[Draft, int, int]]:
     if predicate.startswith("~"):
         return
     text = _ARTICLE.sub("", m["o"].strip()).strip()

@@ -82,7 +82,7 @@ _KEEPING = {"have", "adopt", "get", "own", "keep", "rescue", "buy", "foster"}
 def _unreal(verb: Token) -> bool:
     if verb.tag_ == "VBG":
         return True
-    return any(c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "want", "to") for c in verb.children)
+    return any(c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "'ll", "'d", "can", "if", "to") for c in verb.children)
 
 
 def words_of(name: str) -> frozenset[str]:
@@ -100,6 +100,8 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
     for child in token.children:
         if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
             names += [t for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "ccomp", "xcomp") for t in conjuncts(c)]
+    if not names and token.dep_ == "appos" and is_name(token.head):
+        names = [token.head]
     owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
     verb = token.head
     if owner is None and token.dep_ in ("dobj", "attr") and verb.lemma_.lower() in _KEEPING and not _unreal(verb):
@@ -114,4 +116,7 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
         yield Draft(written, "species", token.lemma_.lower() if kind == "" else kind.rstrip("s") if token.tag_ == "NNS" else kind, subject_type="animal", rule="pet", position=token.i)
     if owner is not None and not names and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT") and listed(token, "animal"):
         written = sentence.written([t for t in [*token.lefts, token] if t.dep_ in ("amod", "compound", "nummod") or t == token])
-        yield Draft(owner.name, "has_pet", written, rule="pet", position=token.i, confidence=0.7)
+        kept = f"{owner.name}'s {token.text.lower()}"
+        discourse.note(Ref(kept, "animal", "", token.tag_ == "NNS", (owner.name, "has_pet", kind), named=False))
+        if token.lemma_.lower() not in ("pet", "animal"):
+            yield Draft(owner.name, "has_pet", written, rule="pet", position=token.i, confidence=0.7)

@@ -170,12 +170,15 @@ def verb_phrase(verb: Token, skip: list[Expression], *, with_verb: bool = True, 
         if child.dep_ in ("dobj", "attr", "oprd", "acomp", "dative") and child.pos_ != "PRON":
             kept += noun_phrase(child, skip)
             left -= 1 if any(t.dep_ == "prep" for t in kept) else 0
+        elif child.dep_ == "advmod" and child.text.lower() == "back":
+            kept += [t for t in child.subtree if not dated(t, skip)]
         elif child.dep_ == "prt" or (child.dep_ == "advmod" and child.text.lower() in ("back", "up", "out", "off", "away")):
             kept.append(child)
         elif child.dep_ in ("prep", "agent") and left > 0:
             objects = [t for t in child.children if t.dep_ in ("pobj", "pcomp")]
             if objects and not dated(objects[0], skip) and objects[0].pos_ in ("NOUN", "PROPN", "VERB"):
-                kept += [child, *noun_phrase(objects[0], skip)]
+                inner = verb_phrase(objects[0], skip) if objects[0].pos_ == "VERB" else noun_phrase(objects[0], skip)
+                kept += [child, *inner]
                 left -= 1
         elif child.dep_ == "xcomp" and child.pos_ == "VERB":
             kept += [t for t in child.lefts if t.tag_ == "TO"]

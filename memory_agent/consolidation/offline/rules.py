@@ -21,7 +21,7 @@ from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, conjuncts
 from .lexicon import data
 from .people import Discourse, Ref, Resolver, name_phrase
-from .phrases import is_name, noun_phrase, verb_phrase
+from .phrases import is_name, is_place, noun_phrase, verb_phrase
 from .status import Status
 
 if TYPE_CHECKING:
@@ -288,6 +288,20 @@ def _apply(clause: Clause) -> Iterator[Draft]:
             draft = _build(clause, rule, token, standing, subject)
             if draft is not None:
                 yield draft
+                yield from located(clause, draft, token)
+
+
+_SITED = ("works_at", "owns", "studies_at", "volunteers_at", "previously_worked_at", "member_of")
+
+
+def located(clause: Clause, draft: Draft, token: Token) -> Iterator[Draft]:
+    """"A bakery in Graz": the place that the object's own phrase gives it."""
+    if draft.predicate not in _SITED or draft.polarity == "-":
+        return
+    for prep in (c for c in token.children if c.dep_ == "prep" and c.text.lower() == "in"):
+        for place in (c for c in prep.children if c.dep_ == "pobj" and (is_place(c) or is_name(c))):
+            where = clause.frame.sentence.written(noun_phrase(place, clause.dates, deep=False))
+            yield Draft(draft.object, "located_in", where, subject_type="organisation", rule="site", position=token.i)
 
 
 def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polarity, Modality], subject: Ref) -> Draft | None:
@@ -295,6 +309,8 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
     if rule.get("arg2"):
         token = next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
     text = _object_text(clause, rule, token)
+    if predicate in _SITED and text and token.pos_ in ("NOUN", "PROPN"):
+        text = text.split(" in ")[0]
     if text == "@works_at":
         found = clause.discourse.last.get((subject.name, "works_at"))
         if found is None:
