@@ -83,10 +83,10 @@ def fit(rows: Sequence[Example], ridge: float = RIDGE, without: Sequence[str] = 
     for _ in range(_STEPS):
         chance = 1 / (1 + np.exp(-design @ weights))
         gradient = design.T @ (chance - relevant) / len(rows) + penalty @ weights
-        curvature = (design.T * (chance * (1 - chance))) @ design / len(rows) + penalty
+        curvature = (design * (chance * (1 - chance))[:, None]).T @ design / len(rows) + penalty
         step = np.linalg.solve(curvature, gradient)
         weights -= step
-        if float(np.abs(step).max()) < 1e-7:
+        if float(np.abs(step).max()) < 1e-5:
             break
     values = weights[:-1] / spread
     return Weights(values.astype(np.float32), float(weights[-1] - (values * np.where(used, mean, 0)).sum()))

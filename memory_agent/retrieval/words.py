@@ -1,6 +1,6 @@
 """How text is cut into the terms of the word arm. Unicode-aware; knows nothing of what is stored.
 
-English words are stemmed (Snowball) and its function and question words left out; words of other
+English words are stemmed (Snowball), irregular forms brought to their base, function and question words left out; words of other
 alphabets are case-folded and kept whole; text without spaces between words (Han, kana, Thai, Khmer,
 Lao, Burmese) is cut into overlapping pairs of characters.
 """
@@ -33,6 +33,14 @@ def stop_words() -> frozenset[str]:
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
+@functools.cache
+def irregular() -> dict[str, str]:
+    """English forms that stemming does not bring together, each with its base, from irregular.txt."""
+    lines = files(__package__).joinpath("irregular.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    return {form: row[0] for row in rows for form in row[1:]}
+
+
 @functools.lru_cache(maxsize=200_000)
 def stem(word: str) -> str:
     """The term of one case-folded word; empty for a stop word."""
@@ -41,6 +49,8 @@ def stem(word: str) -> str:
     if word in stop_words():
         return ""
     word = word.replace("'", "")
+    forms = irregular()
+    word = forms.get(word) or forms.get(word.removesuffix("s")) or word
     return str(_stemmer().stemWord(word)) if word.isascii() else word
 
 
