@@ -29,12 +29,15 @@ def retrieval(
 
 
 def extraction(
-    place: Place, dataset: Annotated[Path, typer.Option(help="Labelled turns, one JSON object a line.")]
+    place: Place,
+    dataset: Annotated[Path, typer.Option(help="Labelled turns, one JSON object a line.")],
+    predictions: Annotated[Path | None, typer.Option(help="Write what was read here, one turn a line.")] = None,
 ) -> None:
     """Measure which facts the offline extractor reads, and which it makes up."""
+    from memory_agent.consolidation.offline import OfflineExtractor
     from memory_agent.evaluation import extraction as evaluation
 
-    _emit(place, evaluation.run(dataset))
+    _emit(place, evaluation.run(dataset, OfflineExtractor(), predictions))
 
 
 def distill(
