@@ -103,8 +103,8 @@ class Directory:
     def link(self, text: str) -> list[Entity]:
         """The entities that `text` names, in the order of their first mention.
 
-        The longest name at a place counts; "Maya's sister" names Maya too. A lower-case word that is also a common one ("will") is no
-        mention, nor is any word that only things not named properly are called ("pottery").
+        The longest name at a place counts; "Maya's sister" names Maya too. A lower-case word that is
+        also a common one ("will") is no mention, nor is a word for what has no proper name ("pottery").
         """
         words = [m[0] for m in _WORD.finditer(text.replace("\u2019", "'"))]
         found: dict[str, Entity] = {}
