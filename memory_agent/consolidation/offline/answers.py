@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .classes import fits
@@ -24,9 +24,19 @@ _LEAD = re.compile(
     r"about|around|my|the|probably|definitely|actually|currently|the name is|his name is|her name is|their names are|names are|called|in|at|from|to)[,!.]? )+",
     re.I,
 )
-_PETS = re.compile(r"\b(?:pets?|dogs?|cats?|pupp(?:y|ies)|pups?|kittens?|kitt(?:y|ies)|furry|fur|animals?|bunn(?:y|ies)|rabbits?|hamsters?|birds?|parrots?|fluffy|paws?|adorable|cute)\b", re.I)
+_PETS = re.compile(
+    r"\b(?:pets?|dogs?|cats?|pupp(?:y|ies)|pups?|kittens?|kitt(?:y|ies)|furry|fur|animals?|bunn(?:y|ies)|rabbits?|hamsters?|birds?|parrots?|fluffy|paws?|adorable|cute)\b",
+    re.I,
+)
 _CHILDREN = re.compile(r"\b(?:kids?|children|baby|babies|son|daughter|twins|newborn)\b", re.I)
-_YOU = ((r"\byour\b", "my"), (r"\byours\b", "mine"), (r"\byourself\b", "myself"), (r"\byou(?:'re| are|re)\b", "I am"), (r"\byou(?:'ve| have)\b", "I have"), (r"\byou\b", "I"))
+_YOU = (
+    (r"\byour\b", "my"),
+    (r"\byours\b", "mine"),
+    (r"\byourself\b", "myself"),
+    (r"\byou(?:'re| are|re)\b", "I am"),
+    (r"\byou(?:'ve| have)\b", "I have"),
+    (r"\byou\b", "I"),
+)
 
 
 @lru_cache(maxsize=1)
@@ -34,13 +44,13 @@ def _questions() -> tuple[tuple[re.Pattern[str], dict[str, Any]], ...]:
     return tuple((re.compile(entry["re"], re.I), entry) for entry in data("answers")["wh"])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(data("answers")[name], re.I)
 
 
 def polarity(text: str) -> str:
-    """"+" when an answer opens with yes, "-" with no, "" otherwise."""
+    """ "+" when an answer opens with yes, "-" with no, "" otherwise."""
     return "+" if _pattern("yes").search(text) else "-" if _pattern("no").search(text) else ""
 
 
@@ -64,7 +74,16 @@ def statement(question: str) -> str | None:
     if not found or re.search(r"\b(?:what|where|who|when|why|how|which)\b", found[0], re.I):
         return None
     aux, rest = (found["aux"] or "").lower(), re.sub(r"\b(?:ever|yet|any|still)\b ", "", found["rest"])
-    middle = {"do": "", "did": "did ", "are": "am ", "were": "was ", "have": "have ", "had": "had ", "can": "can ", "will": "will "}.get(aux)
+    middle = {
+        "do": "",
+        "did": "did ",
+        "are": "am ",
+        "were": "was ",
+        "have": "have ",
+        "had": "had ",
+        "can": "can ",
+        "will": "will ",
+    }.get(aux)
     if middle is None:
         middle = aux.replace("n't", "") + " " if aux and aux not in ("is", "was") else "" if not aux else aux + " "
     if not aux and not re.match(r"(?:still )?\w+ing\b|still|got|have|live|work|play|speak|like", found["rest"], re.I):
@@ -83,14 +102,41 @@ def _fragment(sentence: Sentence) -> list[Token]:
     start = _LEAD.sub("", sentence.doc.text[sentence.lead :])[:1]
     if not start:
         return []
-    verbs = [t for t in doc if t.pos_ in ("VERB", "AUX") and t.dep_ in ("ROOT", "ccomp", "conj") and t.tag_ not in ("VBG",)]
-    if any(v.lemma_ != "be" or not any(c.text.lower() in ("it", "they", "he", "she", "name", "names") for c in v.children) for v in verbs):
+    verbs = [
+        t for t in doc if t.pos_ in ("VERB", "AUX") and t.dep_ in ("ROOT", "ccomp", "conj") and t.tag_ not in ("VBG",)
+    ]
+    if any(
+        v.lemma_ != "be" or not any(c.text.lower() in ("it", "they", "he", "she", "name", "names") for c in v.children)
+        for v in verbs
+    ):
         return []
-    if sentence.doc[0].text.lower() in ("hey", "hi", "hello", "thanks", "thank", "wow", "that", "sorry", "aww", "aw", "awesome", "congrats", "glad", "sounds"):
+    if sentence.doc[0].text.lower() in (
+        "hey",
+        "hi",
+        "hello",
+        "thanks",
+        "thank",
+        "wow",
+        "that",
+        "sorry",
+        "aww",
+        "aw",
+        "awesome",
+        "congrats",
+        "glad",
+        "sounds",
+    ):
         return []
-    if any(c.text.lower() in ("it", "that") for v in verbs for c in v.children if c.dep_ == "nsubj") and any(t.pos_ == "ADJ" and t.dep_ in ("amod", "acomp") for t in doc):
+    if any(c.text.lower() in ("it", "that") for v in verbs for c in v.children if c.dep_ == "nsubj") and any(
+        t.pos_ == "ADJ" and t.dep_ in ("amod", "acomp") for t in doc
+    ):
         return []
-    heads = [t for t in doc if t.pos_ in ("NOUN", "PROPN", "NUM", "X") and t.dep_ not in ("compound", "amod", "nummod", "poss", "nmod", "npadvmod", "nsubj")]
+    heads = [
+        t
+        for t in doc
+        if t.pos_ in ("NOUN", "PROPN", "NUM", "X")
+        and t.dep_ not in ("compound", "amod", "nummod", "poss", "nmod", "npadvmod", "nsubj")
+    ]
     heads = [t for t in heads if t.idx >= sentence.lead]
     if not heads:
         heads = [t for t in doc if t.pos_ in ("PROPN", "NOUN", "NUM", "VERB") and t.tag_ not in ("VB", "VBP", "VBD")]
@@ -112,7 +158,9 @@ def read(sentence: Sentence, question: str, discourse: Discourse) -> Iterator[Dr
     if kind == "fragment":
         start = _LEAD.match(sentence.doc.text)
         skip = start.end() if start else sentence.lead
-        text = sentence.written([t for t in sentence.doc if t.idx >= skip and not t.is_punct or t.idx >= skip and t.text in ("-", "/")])
+        text = sentence.written(
+            [t for t in sentence.doc if (t.idx >= skip and not t.is_punct) or (t.idx >= skip and t.text in ("-", "/"))]
+        )
         if re.search(r"\d|\b(?:by|on|an?|half) ", text):
             yield Draft(discourse.speaker, predicate, re.split(r",| to ", text)[0].strip(), rule="answer")
         return
@@ -129,7 +177,9 @@ def _age(heads: list[Token], predicate: str, sentence: Sentence, discourse: Disc
     number = next((t for h in heads for t in h.subtree if t.like_num), None)
     about = discourse.recent() if predicate == "@age" else None
     if number is not None and (predicate != "@age" or about is not None):
-        yield Draft(about.name if about is not None else discourse.speaker, "has_age", sentence.written([number]), rule="answer")
+        yield Draft(
+            about.name if about is not None else discourse.speaker, "has_age", sentence.written([number]), rule="answer"
+        )
 
 
 def _answer(head: Token, kind: str, sentence: Sentence) -> str:
@@ -148,10 +198,14 @@ def _answer(head: Token, kind: str, sentence: Sentence) -> str:
     return sentence.written(noun_phrase(head, []))
 
 
-def _fact(text: str, head: Token, predicate: str, entry: dict[str, Any], question: str, discourse: Discourse) -> Iterator[Draft]:
+def _fact(
+    text: str, head: Token, predicate: str, entry: dict[str, Any], question: str, discourse: Discourse
+) -> Iterator[Draft]:
     speaker = discourse.speaker
     if predicate == "@names":
-        about = next((p for p in reversed(discourse.people) if not p.named and p.relation and p.relation[0] == speaker), None)
+        about = next(
+            (p for p in reversed(discourse.people) if not p.named and p.relation and p.relation[0] == speaker), None
+        )
         if about is not None and about.relation is not None and not _PETS.search(question):
             yield Draft(speaker, about.relation[1], text, rule="answer", aliases=[(about.name, text)])
         elif _PETS.search(question):

@@ -22,9 +22,27 @@ def is_person(token: Token) -> bool:
     if kin_of(token):
         return True
     if not is_name(token) or is_place(token):
-        return token.text.lower() in ("guy", "girl", "woman", "man", "lady", "someone", "somebody", "person", "people", "boy", "lad", "bloke")
+        return token.text.lower() in (
+            "guy",
+            "girl",
+            "woman",
+            "man",
+            "lady",
+            "someone",
+            "somebody",
+            "person",
+            "people",
+            "boy",
+            "lad",
+            "bloke",
+        )
     first = next((t for t in [*token.lefts, token] if is_name(t)), token)
-    return given_name(first) is not None or given_name(token) is not None or token.ent_type_ == "PERSON" or kin_group(token)[0] is not None
+    return (
+        given_name(first) is not None
+        or given_name(token) is not None
+        or token.ent_type_ == "PERSON"
+        or kin_group(token)[0] is not None
+    )
 
 
 def is_occupation(token: Token) -> bool:
@@ -35,7 +53,7 @@ def is_occupation(token: Token) -> bool:
     return any(f in words("occupations") or f.split()[-1].endswith(tuple(words("occupation_suffixes"))) for f in found)
 
 
-def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
+def _one(token: Token, name: str, sentence: Sentence) -> bool:
     kind, _, detail = name.partition(":")
     low = token.text.lower()
     if kind == "bare":
@@ -45,16 +63,22 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
         return kin is not None and (not detail or kin[0] == detail)
     if kind == "person":
         if detail == "name":
-            return is_name(token) and is_person(token) or (kin_of(token) is not None)
-        return is_person(token) or token.pos_ == "PRON" and low not in ("it", "this", "that", "what")
+            return (is_name(token) and is_person(token)) or (kin_of(token) is not None)
+        return is_person(token) or (token.pos_ == "PRON" and low not in ("it", "this", "that", "what"))
     if kind == "given":
-        return is_name(token) and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts)) or bool(kin_of(token))
+        return (
+            (is_name(token)
+            and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts)))
+            or bool(kin_of(token))
+        )
     if kind == "pronoun":
         return token.pos_ == "PRON" or low in FIRST
     if kind == "proper":
         return is_name(token) and not (detail == "notime" and listed(token, "time"))
     if kind == "org":
-        return token.ent_type_ == "ORG" or (is_name(token) and not is_person(token) and not is_place(token) and not listed(token, "time"))
+        return token.ent_type_ == "ORG" or (
+            is_name(token) and not is_person(token) and not is_place(token) and not listed(token, "time")
+        )
     if kind == "place":
         return is_place(token)
     if kind == "title":
@@ -64,11 +88,27 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
     if kind == "med":
         return listed(token, "med") or low.endswith(tuple(words("med_suffixes")))
     if kind == "addressee":
-        return low in ("you", "your", "yours") or any(c.dep_ == "poss" and c.text.lower() == "your" for c in token.children)
+        return low in ("you", "your", "yours") or any(
+            c.dep_ == "poss" and c.text.lower() == "your" for c in token.children
+        )
     if kind == "deictic":
         return any(c.dep_ in ("det",) and c.text.lower() in ("this", "that", "these", "those") for c in token.children)
     if kind == "kinrole":
-        return low in ("mother", "father", "mom", "mum", "dad", "aunt", "uncle", "grandmother", "grandfather", "grandma", "grandpa", "parent", "parents")
+        return low in (
+            "mother",
+            "father",
+            "mom",
+            "mum",
+            "dad",
+            "aunt",
+            "uncle",
+            "grandmother",
+            "grandfather",
+            "grandma",
+            "grandpa",
+            "parent",
+            "parents",
+        )
     if kind == "someone":
         return low in ("someone", "somebody")
     if kind == "gerund":
@@ -76,7 +116,20 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:  # noqa: PLR0911
     if kind == "workverb":
         return token.lemma_.lower() in ("work", "study", "live", "play", "eat", "drink")
     if kind == "phone":
-        return low in ("phone", "mail", "call", "calls", "bill", "check", "kids", "kid", "pieces", "pace", "habit", "speed")
+        return low in (
+            "phone",
+            "mail",
+            "call",
+            "calls",
+            "bill",
+            "check",
+            "kids",
+            "kid",
+            "pieces",
+            "pace",
+            "habit",
+            "speed",
+        )
     if kind == "skill":
         return listed(token, "activity") or listed(token, "instrument")
     if kind in ("shift", "trick", "aside"):

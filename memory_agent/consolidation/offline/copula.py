@@ -18,9 +18,37 @@ if TYPE_CHECKING:
     from spacy.tokens import Token
 
 COPULAS = {"be", "become", "turn", "get", "feel", "remain", "stay", "go", "look", "identify", "keep", "have"}
-_LIKING = {"into", "fond", "keen", "fan", "obsessed", "crazy", "mad", "passionate", "addicted", "hooked", "enthusiast", "lover", "sucker", "partial"}
+_LIKING = {
+    "into",
+    "fond",
+    "keen",
+    "fan",
+    "obsessed",
+    "crazy",
+    "mad",
+    "passionate",
+    "addicted",
+    "hooked",
+    "enthusiast",
+    "lover",
+    "sucker",
+    "partial",
+}
 _FEARING = {"scared", "afraid", "terrified", "frightened", "phobic", "sick", "tired", "fed", "bored"}
-_GRADES = {"good", "decent", "great", "terrible", "bad", "mean", "fair", "passable", "keen", "big", "horrible", "better"}
+_GRADES = {
+    "good",
+    "decent",
+    "great",
+    "terrible",
+    "bad",
+    "mean",
+    "fair",
+    "passable",
+    "keen",
+    "big",
+    "horrible",
+    "better",
+}
 _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
 _EVENTFUL = {"dentist", "doctor", "interview", "exam", "appointment", "flight", "train", "deadline", "due", "surgery", "operation", "defence", "defense",
@@ -48,7 +76,12 @@ def apply(clause: Clause) -> Iterator[Draft]:
         yield from _called(clause)
     if frame.lemma not in COPULAS - {"have"}:
         return
-    if frame.lemma == "turn" and frame.object is not None and frame.object.like_num and clause.subject.type != "organisation":
+    if (
+        frame.lemma == "turn"
+        and frame.object is not None
+        and frame.object.like_num
+        and clause.subject.type != "organisation"
+    ):
         yield from _say(clause, "has_age", frame.object.text)
     for complement in conjuncts(frame.complement) if frame.complement is not None else []:
         yield from _complement(clause, complement)
@@ -57,22 +90,37 @@ def apply(clause: Clause) -> Iterator[Draft]:
 
 
 def _christened(clause: Clause) -> Iterator[Draft]:
-    """"We named her Clara": the one last spoken of gets a name."""
+    """ "We named her Clara": the one last spoken of gets a name."""
     frame, here = clause.frame, clause.discourse
     name = frame.complement
-    if name is None or not is_name(name) or frame.object is None or frame.object.text.lower() not in ("her", "him", "it", "them"):
+    if (
+        name is None
+        or not is_name(name)
+        or frame.object is None
+        or frame.object.text.lower() not in ("her", "him", "it", "them")
+    ):
         return
     about = next((p for p in reversed(here.people) if not p.named and p.relation), None)
     if about is not None and about.relation is not None and clause.status.kind == "actual":
         written = name_phrase(name, frame.sentence)
-        yield clause.draft(about.relation[1], written, rule="christened", subject=Ref(about.relation[0]), aliases=[(about.name, written)])
+        yield clause.draft(
+            about.relation[1],
+            written,
+            rule="christened",
+            subject=Ref(about.relation[0]),
+            aliases=[(about.name, written)],
+        )
 
 
 def _goal(clause: Clause) -> Iterator[Draft]:
-    """"My dream is to open a bakery"."""
+    """ "My dream is to open a bakery"."""
     frame = clause.frame
     subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
-    if frame.lemma != "be" or subject is None or subject.lemma_.lower() not in ("goal", "dream", "aim", "plan", "ambition", "resolution"):
+    if (
+        frame.lemma != "be"
+        or subject is None
+        or subject.lemma_.lower() not in ("goal", "dream", "aim", "plan", "ambition", "resolution")
+    ):
         return
     owner = clause.resolver.owner_of(subject)
     what = frame.infinitive or frame.clausal or frame.complement
@@ -82,17 +130,25 @@ def _goal(clause: Clause) -> Iterator[Draft]:
     tokens = verb_phrase(what, clause.dates) if what.pos_ == "VERB" else noun_phrase(what, clause.dates)
     text = frame.sentence.written(tokens)
     if text and what.pos_ in ("VERB", "NOUN", "PROPN"):
-        yield clause.draft(predicate, text, modality="planned" if predicate == "plans" else "actual", rule="aim", subject=owner)
+        yield clause.draft(
+            predicate, text, modality="planned" if predicate == "plans" else "actual", rule="aim", subject=owner
+        )
 
 
 def _called(clause: Clause) -> Iterator[Draft]:
-    """"My boss is called Petra"."""
+    """ "My boss is called Petra"."""
     subject, named = clause.subject, clause.frame.complement
     if clause.frame.lemma not in ("call", "name") or subject is None or named is None or not is_name(named):
         return
     written = name_phrase(named, clause.frame.sentence)
     if subject.relation is not None and not subject.named:
-        yield clause.draft(subject.relation[1], written, rule="copula:name", subject=Ref(subject.relation[0]), aliases=[(subject.name, written)])
+        yield clause.draft(
+            subject.relation[1],
+            written,
+            rule="copula:name",
+            subject=Ref(subject.relation[0]),
+            aliases=[(subject.name, written)],
+        )
         clause.discourse.note(Ref(written, "person", subject.gender, relation=subject.relation))
     else:
         yield clause.draft("has_name", written, rule="copula:name")
@@ -105,7 +161,17 @@ def _polarity(clause: Clause) -> str:
 def _say(clause: Clause, predicate: str, text: str, **more: object) -> Iterator[Draft]:
     past = clause.frame.tense == "past" and clause.frame.lemma == "be" and clause.since is None
     polarity = "-" if clause.status.negated else "+"
-    if past and predicate in ("occupation", "works_at", "diet", "relationship_status", "has_age", "member_of", "attribute", "has_skill", "studies"):
+    if past and predicate in (
+        "occupation",
+        "works_at",
+        "diet",
+        "relationship_status",
+        "has_age",
+        "member_of",
+        "attribute",
+        "has_skill",
+        "studies",
+    ):
         if (clause.point is None and not clause.status.ended) or predicate in ("has_age",):
             return
         polarity = "-"
@@ -136,7 +202,11 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
     if low == "allergic" or low == "intolerant":
         objects = _arguments(clause, token, "to", "of")
         if low == "intolerant" and not objects:
-            objects = [c for c in token.lefts if c.dep_ in ("npadvmod", "compound", "amod", "advmod", "nmod") and c.pos_ != "ADV"]
+            objects = [
+                c
+                for c in token.lefts
+                if c.dep_ in ("npadvmod", "compound", "amod", "advmod", "nmod") and c.pos_ != "ADV"
+            ]
         for each in objects:
             yield from _say(clause, "allergic_to", _text(clause, each))
     elif low in table("statuses"):
@@ -150,7 +220,14 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _say(clause, "nationality", token.text if not half else token.text)
     elif low in words("religions"):
         yield from _say(clause, "religion", token.text)
-    elif any(f in words("conditions") for f in forms(token)) and low not in ("blind", "sick", "ill", "depressed", "deaf", "expecting"):
+    elif any(f in words("conditions") for f in forms(token)) and low not in (
+        "blind",
+        "sick",
+        "ill",
+        "depressed",
+        "deaf",
+        "expecting",
+    ):
         yield from _say(clause, "health_condition", _text(clause, token, deep=False))
     elif low in ("born", "raised") and clause.frame.verb != token:
         for each in _arguments(clause, token, "in"):
@@ -161,7 +238,9 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
     elif low in _LIKING:
         for each in _arguments(clause, token, "of", "about", "on", "with", "by", "to", "into"):
             if each.pos_ != "PRON" and not fits(each, "generic|abstract|vague|addressee", clause.frame.sentence):
-                yield from _say(clause, "likes", _text(clause, each) if each.pos_ != "VERB" else entity_text(each, clause))
+                yield from _say(
+                    clause, "likes", _text(clause, each) if each.pos_ != "VERB" else entity_text(each, clause)
+                )
     elif low in _FEARING:
         for each in _arguments(clause, token, "of", "up with"):
             if each.pos_ in ("NOUN", "PROPN"):
@@ -174,7 +253,12 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
         for each in _arguments(clause, token, "at"):
             if each.pos_ != "PRON" and not fits(each, "generic", clause.frame.sentence) and clause.subject is not None:
                 bad = low in ("terrible", "bad")
-                yield clause.draft("has_skill", _text(clause, each), polarity="-" if bad != clause.status.negated else "+", rule="copula")
+                yield clause.draft(
+                    "has_skill",
+                    _text(clause, each),
+                    polarity="-" if bad != clause.status.negated else "+",
+                    rule="copula",
+                )
     elif low == "old" or low == "aged":
         for number in (c for c in token.subtree if _AGE.match(c.text) or c.like_num):
             yield from _say(clause, "has_age", number.text)
@@ -195,16 +279,26 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
     sentence, subject = clause.frame.sentence, clause.subject
     if subject is None:
         return
-    if token.pos_ in ("ADJ", "VERB", "ADV", "ADP") or token.text.lower() in words("diets") | words("nationalities") | words("religions"):
+    if token.pos_ in ("ADJ", "VERB", "ADV", "ADP") or token.text.lower() in words("diets") | words(
+        "nationalities"
+    ) | words("religions"):
         yield from _word(clause, token)
         if token.pos_ != "NOUN" or token.text.lower() in words("diets") | words("nationalities") | words("religions"):
             return
-    number = token if token.like_num and token.text.lower() != "one" else next((c for c in token.lefts if c.dep_ == "nummod" and token.lemma_ in _UNITS), None)
+    number = (
+        token
+        if token.like_num and token.text.lower() != "one"
+        else next((c for c in token.lefts if c.dep_ == "nummod" and token.lemma_ in _UNITS), None)
+    )
     if number is not None:
         unit = token.lemma_ if token != number else ""
         rights = [t.text.lower() for t in token.rights] + [t.text.lower() for t in token.doc[token.i : token.i + 3]]
-        if subject.type in ("person", "animal") and (token.head.lemma_ in ("be", "turn") and (not unit or "old" in rights)):
-            if not any(c.dep_ in ("nsubj",) and c.text.lower() in ("it", "that", "this") for c in clause.frame.verb.children) and not is_time(token):
+        if subject.type in ("person", "animal") and (
+            token.head.lemma_ in ("be", "turn") and (not unit or "old" in rights)
+        ):
+            if not any(
+                c.dep_ in ("nsubj",) and c.text.lower() in ("it", "that", "this") for c in clause.frame.verb.children
+            ) and not is_time(token):
                 yield from _say(clause, "has_age", number.text if unit in ("", "year") else _text(clause, token))
         return
     kin, name = kin_group(token)
@@ -212,24 +306,47 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _is_kin(clause, kin, name)
         return
     if listed(token, "animal") and subject.type != "organisation" and subject.name != clause.discourse.speaker:
-        yield clause.draft("species", _text(clause, token, deep=False), rule="copula", subject=Ref(subject.name, "animal"))
+        yield clause.draft(
+            "species", _text(clause, token, deep=False), rule="copula", subject=Ref(subject.name, "animal")
+        )
         return
     owner = clause.resolver.owner_of(token)
     if is_occupation(token) and subject.type == "person" and owner is None:
         if token.lemma_.lower() in words("skill_jobs") and any(c.text.lower() in _GRADES for c in token.lefts):
             return
         yield from _occupation(clause, token)
-    elif token.lemma_.lower() in ("member", "part", "fan", "supporter", "lover", "enthusiast", "student", "graduate", "citizen", "native", "speaker", "volunteer"):
+    elif token.lemma_.lower() in (
+        "member",
+        "part",
+        "fan",
+        "supporter",
+        "lover",
+        "enthusiast",
+        "student",
+        "graduate",
+        "citizen",
+        "native",
+        "speaker",
+        "volunteer",
+    ):
         yield from _noun_of(clause, token)
     elif any(f in table("statuses") for f in forms(token)):
-        yield from _say(clause, "relationship_status", table("statuses")[next(f for f in forms(token) if f in table("statuses"))])
+        yield from _say(
+            clause, "relationship_status", table("statuses")[next(f for f in forms(token) if f in table("statuses"))]
+        )
     elif any(f in words("qualities") for f in forms(token)):
         yield from _say(clause, "attribute", _text(clause, token, deep=False))
     elif any(f in words("genders") for f in forms(token)):
         yield from _say(clause, "pronouns", _text(clause, token, deep=False))
     elif is_name(token) and subject.relation is not None and not subject.named and not is_place(token):
         written = name_phrase(token, sentence)
-        yield clause.draft(subject.relation[1], written, rule="copula:name", subject=Ref(subject.relation[0]), aliases=[(subject.name, written)])
+        yield clause.draft(
+            subject.relation[1],
+            written,
+            rule="copula:name",
+            subject=Ref(subject.relation[0]),
+            aliases=[(subject.name, written)],
+        )
 
 
 def is_time(token: Token) -> bool:
@@ -238,7 +355,7 @@ def is_time(token: Token) -> bool:
 
 
 def _name_given(clause: Clause) -> Iterator[Draft]:
-    """"Her name is Pixie": the one last spoken of, or asked about, gets a name."""
+    """ "Her name is Pixie": the one last spoken of, or asked about, gets a name."""
     frame, here = clause.frame, clause.discourse
     subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
     if frame.lemma != "be" or subject is None or subject.lemma_.lower() != "name" or frame.complement is None:
@@ -252,9 +369,15 @@ def _name_given(clause: Clause) -> Iterator[Draft]:
         if about is not None and about.relation is not None:
             holder, predicate, word = about.relation
             yield clause.draft(predicate, written, rule="name", subject=Ref(holder), aliases=[(about.name, written)])
+            here.people = [p for p in here.people if p.name != about.name]
             here.note(Ref(written, about.type, about.gender, relation=about.relation))
             if about.type == "animal" and word not in ("pet", "pets"):
-                yield clause.draft("species", word.removesuffix("s") if about.plural else word, rule="name", subject=Ref(written, "animal"))
+                yield clause.draft(
+                    "species",
+                    word.removesuffix("s") if about.plural else word,
+                    rule="name",
+                    subject=Ref(written, "animal"),
+                )
         elif predicate := _asked_about(here.question):
             yield clause.draft(predicate, written, rule="name", subject=Ref(here.speaker))
 
@@ -263,11 +386,15 @@ def _asked_about(question: str) -> str:
     """What a question about names was about: has_pet, child, or nothing we know."""
     if re.search(r"\b(?:baby|kids?|child|children|son|daughter|little one)\b", question, re.I):
         return "child"
-    return "has_pet" if re.search(r"\b(?:pets?|dogs?|cats?|pup\w*|kitt\w+|furry|animals?|bunny|bird)\b", question, re.I) else ""
+    return (
+        "has_pet"
+        if re.search(r"\b(?:pets?|dogs?|cats?|pup\w*|kitt\w+|furry|animals?|bunny|bird)\b", question, re.I)
+        else ""
+    )
 
 
 def _is_kin(clause: Clause, kin: Token, name: Token | None) -> Iterator[Draft]:
-    """"Ana is my sister"; "my manager is Ivo" comes by the other branch."""
+    """ "Ana is my sister"; "my manager is Ivo" comes by the other branch."""
     owner = clause.resolver.owner_of(kin)
     subject = clause.subject
     found = kin_of(kin)
@@ -287,7 +414,11 @@ def _occupation(clause: Clause, token: Token) -> Iterator[Draft]:
         text = _text(clause, token)
     yield from _say(clause, "occupation", text)
     for word, place in preps + [(w, t) for w, t in clause.frame.preps if w in ("at", "for", "with")]:
-        if word in ("at", "for", "with", "in") and fits(place, "org|workplace|school", clause.frame.sentence) and not is_place(place):
+        if (
+            word in ("at", "for", "with", "in")
+            and fits(place, "org|workplace|school", clause.frame.sentence)
+            and not is_place(place)
+        ):
             for draft in _say(clause, "works_at", _text(clause, place).split(" in ")[0]):
                 yield draft
                 yield from located(clause, draft, place)
@@ -322,7 +453,7 @@ def _noun_of(clause: Clause, token: Token) -> Iterator[Draft]:
 
 
 def _located(clause: Clause) -> Iterator[Draft]:
-    """"I'm from Porto", "the office is in Ghent", "I'm in a band", "I'm on insulin", "I'm at Siemens now"."""
+    """ "I'm from Porto", "the office is in Ghent", "I'm in a band", "I'm on insulin", "I'm at Siemens now"."""
     subject, sentence = clause.subject, clause.frame.sentence
     if subject is None:
         return
@@ -330,11 +461,20 @@ def _located(clause: Clause) -> Iterator[Draft]:
         if word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
             if not fits(token, "time|event", sentence):
                 yield from _say(clause, "from", _text(clause, token))
-        elif word == "in" and subject.type == "person" and clause.frame.tense == "present" and is_place(token) and not subject.plural and _settled(clause):
+        elif (
+            word == "in"
+            and subject.type == "person"
+            and clause.frame.tense == "present"
+            and is_place(token)
+            and not subject.plural
+            and _settled(clause)
+        ):
             yield from _say(clause, "lives_in", _text(clause, token))
         elif word == "in" and subject.type == "organisation" and (is_place(token) or is_name(token)):
             yield from _say(clause, "located_in", _text(clause, token))
-        elif word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural:
+        elif (
+            word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural
+        ):
             yield from _say(clause, "member_of", _text(clause, token))
         elif word == "on" and fits(token, "med", sentence):
             yield from _say(clause, "takes_medication", _text(clause, token))
@@ -344,24 +484,31 @@ def _located(clause: Clause) -> Iterator[Draft]:
             yield from _say(clause, "likes", entity_text(token, clause))
         elif word in ("to", "to the") and clause.frame.tense == "perfect" and (is_place(token) or is_name(token)):
             yield from _say(clause, "visited", _text(clause, token))
-        elif word == "at" and clause.frame.tense in ("present",) and fits(token, "org", sentence) and "still" in clause.frame.verb.doc.text.lower():
+        elif (
+            word == "at"
+            and clause.frame.tense in ("present",)
+            and fits(token, "org", sentence)
+            and "still" in clause.frame.verb.doc.text.lower()
+        ):
             yield from _say(clause, "works_at", _text(clause, token))
 
 
 def _settled(clause: Clause) -> bool:
-    """"Is still in Utrecht", "is based in Ghent": a stay that is a home."""
+    """ "Is still in Utrecht", "is based in Ghent": a stay that is a home."""
     near = clause.frame.verb.doc[max(0, clause.frame.verb.i - 4) : clause.frame.verb.i + 4]
     return any(t.text.lower() in ("still", "based", "now") for t in near) and clause.point is None
 
 
 def _favourite(clause: Clause) -> Iterator[Draft]:
-    """"My favourite film is X", "X is my favourite (film)"."""
+    """ "My favourite film is X", "X is my favourite (film)"."""
     frame = clause.frame
     subject = next((c for c in frame.verb.children if c.dep_ in ("nsubj", "csubj")), None)
     if subject is None or frame.complement is None or frame.lemma != "be":
         return
     for noun, other in ((subject, frame.complement), (frame.complement, subject)):
-        liked = [t for t in [*noun.lefts, noun] if t.text.lower() in ("favourite", "favorite", "favourites", "favorites")]
+        liked = [
+            t for t in [*noun.lefts, noun] if t.text.lower() in ("favourite", "favorite", "favourites", "favorites")
+        ]
         if not liked:
             continue
         owner = clause.resolver.owner_of(noun)
@@ -369,7 +516,9 @@ def _favourite(clause: Clause) -> Iterator[Draft]:
             continue
         for each in conjuncts(other):
             if each.pos_ in ("NOUN", "PROPN", "VERB", "NUM", "X"):
-                yield clause.draft("favourite", entity_text(each, clause), polarity=_polarity(clause), rule="favourite", subject=owner)  # type: ignore[arg-type]
+                yield clause.draft(
+                    "favourite", entity_text(each, clause), polarity=_polarity(clause), rule="favourite", subject=owner
+                )  # type: ignore[arg-type]
         return
 
 
@@ -380,7 +529,9 @@ def _birthday(clause: Clause) -> Iterator[Draft]:
     owner = clause.resolver.owner_of(subject)
     first = clause.dates[0]
     if owner is not None:
-        text = re.sub(r"^(?:on|in|the)\s+", "", re.sub(r"^(?:on|in)\s+", "", first.text, flags=re.I), flags=re.I).strip(" .")
+        text = re.sub(r"^(?:on|in|the)\s+", "", re.sub(r"^(?:on|in)\s+", "", first.text, flags=re.I), flags=re.I).strip(
+            " ."
+        )
         if not re.search(r"\d", text):
             resolved = first.resolve(clause.said, "past" if clause.frame.tense == "past" else "future")
             text = str(resolved or "")
@@ -389,9 +540,15 @@ def _birthday(clause: Clause) -> Iterator[Draft]:
 
 
 def _scheduled(clause: Clause) -> Iterator[Draft]:
-    """"The dentist is on Tuesday": an event with a date ahead is a plan of the speaker's."""
+    """ "The dentist is on Tuesday": an event with a date ahead is a plan of the speaker's."""
     subject = next((c for c in clause.frame.verb.children if c.dep_ == "nsubj"), None)
-    if subject is None or clause.frame.lemma != "be" or clause.point is None or clause.status.kind == "none" or clause.status.negated:
+    if (
+        subject is None
+        or clause.frame.lemma != "be"
+        or clause.point is None
+        or clause.status.kind == "none"
+        or clause.status.negated
+    ):
         return
     if not clause.ahead or clause.frame.tense == "past":
         return

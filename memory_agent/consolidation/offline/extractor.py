@@ -25,7 +25,20 @@ _FILLER = re.compile(
     r"mon|tue|tues|wed|weds|thu|thur|thurs|fri|sat|sun|mon|tues|wednes|thurs|fri|satur|sun)(?:day)?\b",
     re.I,
 )
-_UNDATED = {"parent", "child", "sibling", "relative", "has_age", "species", "born_on", "from", "nickname", "has_name", "occupation", "knows"}
+_UNDATED = {
+    "parent",
+    "child",
+    "sibling",
+    "relative",
+    "has_age",
+    "species",
+    "born_on",
+    "from",
+    "nickname",
+    "has_name",
+    "occupation",
+    "knows",
+}
 _PLURAL_SKIP = {"they", "everyone", "everybody", "someone", "somebody", "people", "nobody"}
 
 
@@ -165,8 +178,12 @@ class TurnReader:
         text, segment = sentence.text, sentence.segment
         regular = sentence.doc.text
         found = dates.find(regular)
-        for draft, a, b, dated in surface.read(regular, self.discourse.speaker, to_assistant=self.discourse.addressee == "assistant"):
-            draft.object = draft.object or text.original(segment.start + max(0, a - sentence.lead), segment.start + b - sentence.lead)
+        for draft, a, b, dated in surface.read(
+            regular, self.discourse.speaker, to_assistant=self.discourse.addressee == "assistant"
+        ):
+            draft.object = draft.object or text.original(
+                segment.start + max(0, a - sentence.lead), segment.start + b - sentence.lead
+            )
             if dated and found:
                 when = found[0].resolve(self.said, "past" if draft.modality == "actual" else "future")
                 draft.valid_from, draft.valid_to = (None, when) if draft.polarity == "-" else (when, None)
@@ -210,14 +227,19 @@ class TurnReader:
         subject = Ref(self.discourse.speaker) if frame.dropped else None
         if frame.subject is not None and frame.subject.text.lower() not in _PLURAL_SKIP - {"they"}:
             subject = resolver.resolve(frame.subject)
-        return Clause(frame, subject, status, since, until, point, self.said, ahead, expressions, resolver, self.discourse)
+        return Clause(
+            frame, subject, status, since, until, point, self.said, ahead, expressions, resolver, self.discourse
+        )
 
     def _ahead(self, expression: Expression, frame: Frame) -> bool:
         if frame.tense in ("past", "perfect"):
             return False
         resolved = expression.resolve(self.said, "future")
-        return resolved is not None and expression.role in ("at", "until") and resolved.latest.date() > self.said and resolved.earliest.date() >= (
-            self.said if resolved.precision == "day" else self.said.replace(day=1)
+        return (
+            resolved is not None
+            and expression.role in ("at", "until")
+            and resolved.latest.date() > self.said
+            and resolved.earliest.date() >= (self.said if resolved.precision == "day" else self.said.replace(day=1))
         )
 
     def _proposal(self, draft: Draft, start: int, end: int) -> Proposal:
@@ -228,13 +250,20 @@ class TurnReader:
         )  # fmt: skip
 
 
-_OFTEN = re.compile(r"\b(?:once|twice|(?:\d+|two|three|four|five|six|several|a few|a couple of) times) (?:a|per) (?:day|week|month|year)|every \w+|daily|weekly|monthly", re.I)
+_OFTEN = re.compile(
+    r"\b(?:once|twice|(?:\d+|two|three|four|five|six|several|a few|a couple of) times) (?:a|per) (?:day|week|month|year)|every \w+|daily|weekly|monthly",
+    re.I,
+)
 
 
 def _bare_duration(sentence: Sentence) -> list[Expression]:
-    """"5 years already!" as the answer to "how long": a duration with no preposition."""
+    """ "5 years already!" as the answer to "how long": a duration with no preposition."""
     text = sentence.doc.text
-    found = re.search(r"\b(?:\d+|a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty) (?:year|month|week|day)s?\b", text, re.I)
+    found = re.search(
+        r"\b(?:\d+|a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty) (?:year|month|week|day)s?\b",
+        text,
+        re.I,
+    )
     return dates.find(f"for {found[0]}") if found else []
 
 
@@ -246,11 +275,15 @@ def _chain(frame: Frame) -> set[int]:
     """The clauses whose dates are also this one's: itself, what it complements, what complements it."""
     chain = {frame.verb.i}
     current = frame
-    while current.parent is not None and current.verb.dep_ in ("xcomp", "pcomp", "ccomp") and current.verb.i > current.parent.verb.i:
+    while (
+        current.parent is not None
+        and current.verb.dep_ in ("xcomp", "pcomp", "ccomp")
+        and current.verb.i > current.parent.verb.i
+    ):
         current = current.parent
         chain.add(current.verb.i)
     for child in frame.verb.children:
-        if child.dep_ in ("xcomp", "pcomp"):
+        if child.dep_ in ("xcomp", "pcomp", "acomp", "attr"):
             chain.add(child.i)
         if child.dep_ == "prep":
             chain |= {c.i for c in child.children if c.dep_ == "pcomp"}

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from .parse import Sentence
 
+_SAME_IN_PAST = {"quit", "split", "hurt", "cut", "hit", "shut", "bet"}
 _SUBJECTS = ("nsubj", "nsubjpass", "csubj", "expl")
 _LEMMAS = {"'m": "be", "'re": "be", "’m": "be", "ai": "be", "grew": "grow", "got": "get", "wed": "marry", "engaged": "engage",
-           "born": "bear", "felt": "feel", "lay": "lay", "laid": "lay"}  # fmt: skip
+           "born": "bear", "felt": "feel", "hoping": "hope", "hoped": "hope", "planing": "plan", "lay": "lay", "laid": "lay"}  # fmt: skip
 _NEGATIONS = {"never", "neither", "nor", "hardly", "barely", "not", "n't", "no"}
 _CONTROL = {"ask", "tell", "want", "help", "let", "make", "encourage", "convince", "teach", "allow", "invite", "see", "hear", "watch", "force",
             "get", "expect", "need", "persuade", "remind", "inspire", "have"}  # fmt: skip
@@ -75,7 +76,11 @@ def _is_clause(token: Token) -> bool:
 def _conjuncts(token: Token) -> list[Token]:
     found = [token]
     for child in token.children:
-        if child.dep_ in ("conj", "appos") and child.dep_ == "conj" and child.pos_ in ("NOUN", "PROPN", "PRON", "VERB", "NUM", "ADJ", "X"):
+        if (
+            child.dep_ in ("conj", "appos")
+            and child.dep_ == "conj"
+            and child.pos_ in ("NOUN", "PROPN", "PRON", "VERB", "NUM", "ADJ", "X")
+        ):
             found += _conjuncts(child)
     return found
 
@@ -169,19 +174,28 @@ def _tense(token: Token, auxiliaries: set[str]) -> str:
         return "present"
     if token.tag_ == "VBD" or (token.tag_ == "VBN" and not aux):
         return "past"
+    if token.text.lower() in _SAME_IN_PAST and not aux and token.tag_ in ("VB", "VBP"):
+        return "past"
     return "base" if token.tag_ == "VB" and not aux else "present"
 
 
 def frame_of(token: Token, sentence: Sentence) -> Frame:
     """The frame of one verb."""
-    auxiliaries = {c.lemma_.lower() if c.lemma_ != "'d" else "'d" for c in token.children if c.dep_ in ("aux", "auxpass")}
+    auxiliaries = {
+        c.lemma_.lower() if c.lemma_ != "'d" else "'d" for c in token.children if c.dep_ in ("aux", "auxpass")
+    }
     auxiliaries |= {c.text.lower() for c in token.children if c.dep_ == "aux"}
     frame = Frame(token, sentence, lemma_of(token), auxiliaries=frozenset(auxiliaries))
     frame.tense = _tense(token, auxiliaries)
     _arguments(frame, token)
     frame.subject = _find_subject(token)
     lefts = {c.text.lower() for c in token.children if c.dep_ in ("neg", "advmod", "preconj", "det")}
-    if frame.lemma == "get" and token.tag_ in ("VBN", "VBD") and frame.tense == "perfect" and any(c.text.lower() in ("'ve", "have", "has", "'s") for c in token.children):
+    if (
+        frame.lemma == "get"
+        and token.tag_ in ("VBN", "VBD")
+        and frame.tense == "perfect"
+        and any(c.text.lower() in ("'ve", "have", "has", "'s") for c in token.children)
+    ):
         frame.lemma, frame.tense = "have", "present"  # "I've got two cats"
     frame.negated = bool(lefts & _NEGATIONS - {"no"})
     words = [t.text.lower() for t in token.subtree]
@@ -189,10 +203,16 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
     frame.ended = "anymore" in words or longer or ("any" in words and "more" in words and frame.negated)
     frame.negated = frame.negated or longer
     for other in (frame.object, frame.complement):
-        if other is not None and any(c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children):
+        if other is not None and any(
+            c.dep_ in ("det", "neg") and c.text.lower() in ("no", "neither") for c in other.children
+        ):
             frame.negated = True
     frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
-    frame.progressive = token.tag_ == "VBG" and (token.dep_ == "acl" and token.head.text.lower() == "one" or any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux"))
+    frame.progressive = token.tag_ == "VBG" and (
+        (token.dep_ == "acl"
+        and token.head.text.lower() == "one")
+        or any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux")
+    )
     return frame
 
 
@@ -218,9 +238,17 @@ def _inherit(frame: Frame) -> None:
         frame.auxiliaries |= parent.auxiliaries
         if verb.tag_ in ("VB", "VBG", "VBN") and parent.verb.tag_ == verb.tag_:
             frame.tense, frame.progressive = parent.tense, parent.progressive
-    if parent is not None and verb.tag_ == "VBG" and bare and verb.dep_ in ("advcl", "xcomp", "pcomp", "conj") and not frame.progressive:
+    if (
+        parent is not None
+        and verb.tag_ == "VBG"
+        and bare
+        and verb.dep_ in ("advcl", "xcomp", "pcomp", "conj")
+        and not frame.progressive
+    ):
         frame.tense = parent.tense if parent.lemma != "be" or verb.dep_ != "xcomp" else parent.tense
-    if frame.subject is None and (parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")):
+    if frame.subject is None and (
+        parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")
+    ):
         root = frame
         while root.parent is not None and root.subject is None:
             root = root.parent

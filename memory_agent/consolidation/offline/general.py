@@ -20,11 +20,26 @@ _EMPTY_VERBS = {"be", "have", "think", "know", "guess", "mean", "say", "tell", "
                 "let", "make", "wait", "thank", "appreciate", "believe", "understand", "agree", "hear", "wish", "try", "keep", "remember", "forget", "happen",
                 "help", "bring", "remind", "matter", "wonder", "get", "go", "come", "do", "can", "use", "talk", "chat", "show", "ask", "find", "imagine", "bet",
                 "support", "cheer", "root", "push", "stay", "continue", "face", "put", "catch", "become", "consider", "expect", "plan", "intend", "start", "begin"}  # fmt: skip
-_TALK = {"discuss", "talk", "chat", "tell", "share", "learn", "meet", "listen", "give", "spread", "focus", "work", "reach", "inspire"}
+_TALK = {
+    "discuss",
+    "talk",
+    "chat",
+    "tell",
+    "share",
+    "learn",
+    "meet",
+    "listen",
+    "give",
+    "spread",
+    "focus",
+    "work",
+    "reach",
+    "inspire",
+}
 _LIGHT = {"go", "get", "do", "have", "make", "see", "visit", "try", "start", "take", "put", "come", "find", "use", "help", "show", "bring", "keep", "begin", "become",
           "continue", "be", "check"}  # fmt: skip
 _DEEDS = {"win", "finish", "complete", "launch", "open", "publish", "donate", "pass", "fail", "lose", "build", "paint", "write", "record", "release", "start", "create",
-          "organise", "organize", "host", "celebrate", "retire", "die", "pass", "graduate", "enter", "submit", "sign", "perform", "climb", "run", "cook", "bake", "make",
+          "organise", "organize", "host", "celebrate", "retire", "die", "graduate", "enter", "submit", "sign", "perform", "climb", "run", "cook", "bake", "make",
           "design", "plant", "renovate", "repair", "fix", "sell", "break", "crash", "miss", "cancel", "apply", "audition", "direct", "film", "score", "plan", "quit",
           "join", "adopt", "rescue", "found", "set", "take", "try", "teach", "present", "speak", "lead", "earn", "beat", "hike", "install", "move", "elect", "interview",
           "arrest", "rob", "steal", "qualify", "reach", "achieve", "discover", "volunteer", "raise", "draw", "knit", "sew", "harvest", "restore", "decorate", "develop",
@@ -40,7 +55,11 @@ def _has_content(clause: Clause) -> bool:
     """Whether the verb comes with something that tells one deed from another."""
     frame = clause.frame
     held = [t for t in (frame.object, frame.infinitive) if t is not None] + [t for _, t in frame.preps]
-    solid = [t for t in held if t.pos_ in ("NOUN", "PROPN", "VERB") and not listed(t, "generic") and t.text.lower() not in words("generic")]
+    solid = [
+        t
+        for t in held
+        if t.pos_ in ("NOUN", "PROPN", "VERB") and not listed(t, "generic") and t.text.lower() not in words("generic")
+    ]
     return bool(solid)
 
 
@@ -71,9 +90,13 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB":
         return  # its complement says what is meant
     dated = clause.point is not None or clause.since is not None
-    if kind == "duty" and not dated or (frame.lemma in _TALK and kind in ("planned", "duty")):
+    if (kind == "duty" and not dated) or (frame.lemma in _TALK and kind in ("planned", "duty")):
         return
-    if frame.lemma in _EMPTY_VERBS - _LIGHT or not _has_content(clause) and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer"):
+    if (
+        frame.lemma in _EMPTY_VERBS - _LIGHT
+        or (not _has_content(clause)
+        and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer"))
+    ):
         return
     if kind == "possible" and frame.tense in ("past", "perfect"):
         return
@@ -89,19 +112,35 @@ def _habit(clause: Clause) -> Iterator[Draft]:
     if frame.tense not in ("present", "base") or frame.verb.pos_ == "AUX":
         return
     found = _FREQUENCY.search(frame.sentence.doc.text)
-    if found and (frame.infinitive is not None or frame.lemma in _EMPTY_VERBS - _LIGHT - {"have"} or frame.subject is not None and frame.subject.text.lower() == "we"):
+    if found and (
+        frame.infinitive is not None
+        or frame.lemma in _EMPTY_VERBS - _LIGHT - {"have"}
+        or (frame.subject is not None
+        and frame.subject.text.lower() == "we")
+    ):
         return
-    if found and (frame.object is not None or frame.preps or frame.lemma in ("run", "swim", "meditate", "jog")) and not clause.status.negated:
+    if (
+        found
+        and (frame.object is not None or frame.preps or frame.lemma in ("run", "swim", "meditate", "jog"))
+        and not clause.status.negated
+    ):
         tokens = verb_phrase(frame.verb, clause.dates)
         tokens += [t for t in frame.sentence.doc if found.start() <= t.idx < found.end()]
-        yield clause.draft("habit", frame.sentence.written(sorted(set(tokens), key=lambda t: t.i)), rule="habit", confidence=0.7)
+        yield clause.draft(
+            "habit", frame.sentence.written(sorted(set(tokens), key=lambda t: t.i)), rule="habit", confidence=0.7
+        )
 
 
 def _deed(clause: Clause) -> Iterator[Draft]:
     frame = clause.frame
-    if clause.status.negated or frame.tense not in ("past", "perfect") or frame.verb.pos_ == "AUX" or _addressed(clause):
+    if (
+        clause.status.negated
+        or frame.tense not in ("past", "perfect")
+        or frame.verb.pos_ == "AUX"
+        or _addressed(clause)
+    ):
         return
-    if frame.lemma == "pass" and "away" in _phrase(clause) or frame.lemma == "die":
+    if (frame.lemma == "pass" and "away" in _phrase(clause)) or frame.lemma == "die":
         yield clause.draft("did", "passed away" if frame.lemma == "pass" else "died", rule="deed")
         return
     dated = clause.point is not None
@@ -112,7 +151,7 @@ def _deed(clause: Clause) -> Iterator[Draft]:
         return
     if frame.lemma in _EMPTY_VERBS - _LIGHT or not (frame.object is not None or dated) or not _has_content(clause):
         return
-    if frame.lemma in _DEEDS and frame.object is not None or dated and frame.lemma not in _EMPTY_VERBS:
+    if (frame.lemma in _DEEDS and frame.object is not None) or (dated and frame.lemma not in _EMPTY_VERBS):
         if frame.object is not None and frame.object.pos_ == "PRON":
             return
         yield clause.draft("did", _phrase(clause), rule="deed", confidence=0.7)

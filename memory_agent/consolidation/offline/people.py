@@ -20,9 +20,28 @@ if TYPE_CHECKING:
 
 FIRST = {"i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves"}
 _SECOND = {"you", "your", "yours", "yourself"}
-_HE, _SHE, _THEY = {"he", "him", "his", "himself"}, {"she", "her", "hers", "herself"}, {"they", "them", "their", "theirs"}
+_HE, _SHE, _THEY = (
+    {"he", "him", "his", "himself"},
+    {"she", "her", "hers", "herself"},
+    {"they", "them", "their", "theirs"},
+)
 _IT = {"it", "its", "itself"}
-_BARE_KIN = {"mum", "mom", "dad", "grandma", "grandpa", "gran", "granny", "nana", "granddad", "grandad", "mommy", "daddy", "mama", "papa"}
+_BARE_KIN = {
+    "mum",
+    "mom",
+    "dad",
+    "grandma",
+    "grandpa",
+    "gran",
+    "granny",
+    "nana",
+    "granddad",
+    "grandad",
+    "mommy",
+    "daddy",
+    "mama",
+    "papa",
+}
 _ROLES_WITHOUT_OWNER = {"boss", "manager", "landlord", "landlady", "supervisor", "flatmate", "roommate", "housemate"}
 
 
@@ -61,7 +80,9 @@ class Discourse:
             return
         self.people = [p for p in self.people if p.name != ref.name][-30:] + [ref]
 
-    def recent(self, gender: str = "", *, plural: bool = False, types: tuple[str, ...] = ("person", "animal")) -> Ref | None:
+    def recent(
+        self, gender: str = "", *, plural: bool = False, types: tuple[str, ...] = ("person", "animal")
+    ) -> Ref | None:
         """The latest mention that a pronoun of that gender and number can stand for."""
         for ref in reversed(self.people):
             if ref.type in types and ref.plural == plural and (not gender or ref.gender in ("", gender)):
@@ -73,7 +94,11 @@ def name_phrase(token: Token, sentence: Sentence) -> str:
     """A proper name with its compounds, as written."""
     if sentence.is_title(token):
         return sentence.written([token])
-    parts = [c for c in token.lefts if c.dep_ in ("compound", "nmod", "flat") and (is_name(c) or c.text.endswith(".")) and not kin_of(c)]
+    parts = [
+        c
+        for c in token.lefts
+        if c.dep_ in ("compound", "nmod", "flat") and (is_name(c) or c.text.endswith(".")) and not kin_of(c)
+    ]
     parts += [c for c in token.rights if c.dep_ in ("flat", "compound") and is_name(c)]
     return sentence.written([*parts, token])
 
@@ -85,16 +110,28 @@ def kin_group(token: Token) -> tuple[Token | None, Token | None]:
             if child.dep_ in ("appos", "flat", "nmod") and is_name(child):
                 return token, child
             if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
-                named = next((c for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "xcomp") and is_name(c)), None)
+                named = next(
+                    (c for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "xcomp") and is_name(c)), None
+                )
                 if named is not None:
                     return token, named
         after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
-        if after is not None and is_name(after) and after.head.i in (token.i, token.head.i) and after.dep_ in ("appos", "dep", "oprd", "nsubj", "conj"):
+        if (
+            after is not None
+            and is_name(after)
+            and after.head.i in (token.i, token.head.i)
+            and after.dep_ in ("appos", "dep", "oprd", "nsubj", "conj")
+        ):
             return (token, after) if after.dep_ != "conj" else (token, None)
         return token, None
     if is_name(token):
         for child in token.lefts:
-            if child.dep_ in ("compound", "nmod", "amod", "appos", "poss") and kin_of(child) and child.dep_ != "poss" and not is_name(child):
+            if (
+                child.dep_ in ("compound", "nmod", "amod", "appos", "poss")
+                and kin_of(child)
+                and child.dep_ != "poss"
+                and not is_name(child)
+            ):
                 return child, token
         for child in token.rights:
             if child.dep_ == "appos" and kin_of(child):
@@ -203,7 +240,7 @@ class Resolver:
             bare = definite or kin.text.lower() in _BARE_KIN or word in _ROLES_WITHOUT_OWNER
             indefinite = any(c.dep_ == "det" and c.text.lower() not in ("the", "both") for c in kin.children)
             unowned = possessor(kin) is None and (possessor(name) is None if name is not None else True)
-            if unowned and (bare and not indefinite or name is not None and word in _ROLES_WITHOUT_OWNER):
+            if unowned and ((bare and not indefinite) or (name is not None and word in _ROLES_WITHOUT_OWNER)):
                 owner = Ref(self.discourse.speaker)
             elif name is not None:
                 return self._named(name)
@@ -223,15 +260,34 @@ class Resolver:
             owner = self.owner_of(token)
             name = next((c for c in token.children if c.dep_ in ("appos", "flat") and is_name(c)), None)
             if name is not None:
-                return Ref(name_phrase(name, self.sentence), "animal", relation=(owner.name, "has_pet", token.text.lower()) if owner else None)
+                return Ref(
+                    name_phrase(name, self.sentence),
+                    "animal",
+                    relation=(owner.name, "has_pet", token.text.lower()) if owner else None,
+                )
             known = self.discourse.recent(types=("animal",))
             if owner is not None:
                 kind = token.text.lower()
-                return known or Ref(f"{owner.name}'s {kind}", "animal", "", token.tag_ == "NNS", (owner.name, "has_pet", kind), named=False)
+                return known or Ref(
+                    f"{owner.name}'s {kind}",
+                    "animal",
+                    "",
+                    token.tag_ == "NNS",
+                    (owner.name, "has_pet", kind),
+                    named=False,
+                )
             return known
-        if any(f in ("team", "office", "company", "department", "band", "shop", "store", "studio", "school", "club", "firm") for f in forms(token)):
+        if any(
+            f
+            in ("team", "office", "company", "department", "band", "shop", "store", "studio", "school", "club", "firm")
+            for f in forms(token)
+        ):
             owner = self.owner_of(token)
-            if owner is None and any(c.text.lower() == "the" for c in token.children) and token.text.lower() in ("office", "team", "company"):
+            if (
+                owner is None
+                and any(c.text.lower() == "the" for c in token.children)
+                and token.text.lower() in ("office", "team", "company")
+            ):
                 owner = Ref(self.discourse.speaker)
             if owner is not None:
                 return Ref(f"{owner.name}'s {token.text.lower()}", "organisation", named=False)
@@ -240,7 +296,7 @@ class Resolver:
     def people_in(self) -> Iterator[tuple[Token, Ref]]:
         """Every mention of a person or an animal in the sentence."""
         for token in self.sentence.doc:
-            if token.pos_ not in ("NOUN", "PROPN") or token.dep_ in ("compound", "amod") and not is_name(token):
+            if token.pos_ not in ("NOUN", "PROPN") or (token.dep_ in ("compound", "amod") and not is_name(token)):
                 continue
             if token.dep_ == "appos" and kin_of(token.head):
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .dates import Expression
@@ -11,7 +11,6 @@ from .lexicon import table, words
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
-    from .parse import Sentence
 
 _DROP = {"a", "an", "the", "this", "that", "these", "those", "some", "any", "my", "our", "your", "his", "her", "their", "its", "such", "all",
          "both", "every", "each", "another", "no", "yet", "quite", "just", "own", "very", "really", "so", "super", "pretty"}  # fmt: skip
@@ -61,7 +60,7 @@ _SMALL = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def _small(name: str) -> frozenset[str]:
     return frozenset(_SMALL[name].split("|"))
 
@@ -92,7 +91,11 @@ def kin_of(token: Token) -> tuple[str, str, str] | None:
             return predicate, gender, form
     low = token.text.lower()
     if token.pos_ == "NOUN" and (low in words("occupations") or low.endswith(tuple(words("occupation_suffixes")))):
-        owned = any(c.dep_ == "poss" for c in token.children) or token.dep_ == "appos" and any(c.dep_ == "poss" for c in token.children)
+        owned = (
+            any(c.dep_ == "poss" for c in token.children)
+            or (token.dep_ == "appos"
+            and any(c.dep_ == "poss" for c in token.children))
+        )
         if owned and low not in words("not_occupations"):
             return "knows", "", low
     return None
@@ -100,7 +103,7 @@ def kin_of(token: Token) -> tuple[str, str, str] | None:
 
 def is_name(token: Token) -> bool:
     """Whether the token is written as a proper name."""
-    return token.pos_ == "PROPN" and token.text[:1].isupper() or token.text == "Titleword"
+    return (token.pos_ == "PROPN" and token.text[:1].isupper()) or token.text == "Titleword"
 
 
 def given_name(token: Token) -> str | None:
@@ -116,14 +119,29 @@ def is_place(token: Token) -> bool:
     known = words("countries") | words("cities")
     if any(" ".join(full[i:]) in known for i in range(len(full))):
         return True
-    return token.ent_type_ in ("GPE", "LOC", "FAC") and token.text[:1].isupper() or listed(token, "place")
+    return (token.ent_type_ in ("GPE", "LOC", "FAC") and token.text[:1].isupper()) or listed(token, "place")
 
 
 def noun_phrase(token: Token, skip: list[Expression], *, deep: bool = True) -> list[Token]:
     """The tokens of a short phrase headed by `token`: no article, no relative clause, no date."""
     kept: list[Token] = []
     for child in token.lefts:
-        if child.dep_ in ("det", "poss", "predet", "preconj", "punct", "cc", "neg", "case", "prep", "appos", "relcl", "aux", "mark", "nsubj"):
+        if child.dep_ in (
+            "det",
+            "poss",
+            "predet",
+            "preconj",
+            "punct",
+            "cc",
+            "neg",
+            "case",
+            "prep",
+            "appos",
+            "relcl",
+            "aux",
+            "mark",
+            "nsubj",
+        ):
             if child.dep_ == "poss" and child.pos_ in ("PROPN", "NOUN") and not kin_of(child):
                 kept += [t for t in child.subtree]
             continue
@@ -148,7 +166,10 @@ def _tail(token: Token, skip: list[Expression]) -> list[Token]:
                     continue
                 inner = noun_phrase(objects[0], skip, deep=child.text.lower() == "of")
                 if objects[0].pos_ == "VERB":
-                    inner = [objects[0], *[t for c in objects[0].children if c.dep_ == "dobj" for t in noun_phrase(c, skip, deep=False)]]
+                    inner = [
+                        objects[0],
+                        *[t for c in objects[0].children if c.dep_ == "dobj" for t in noun_phrase(c, skip, deep=False)],
+                    ]
                 kept += [child, *inner]
         elif child.dep_ == "nummod":
             kept.append(child)
@@ -172,7 +193,9 @@ def verb_phrase(verb: Token, skip: list[Expression], *, with_verb: bool = True, 
             left -= 1 if any(t.dep_ == "prep" for t in kept) else 0
         elif child.dep_ == "advmod" and child.text.lower() == "back":
             kept += [t for t in child.subtree if not dated(t, skip)]
-        elif child.dep_ == "prt" or (child.dep_ == "advmod" and child.text.lower() in ("back", "up", "out", "off", "away")):
+        elif child.dep_ == "prt" or (
+            child.dep_ == "advmod" and child.text.lower() in ("back", "up", "out", "off", "away")
+        ):
             kept.append(child)
         elif child.dep_ in ("prep", "agent") and left > 0:
             objects = [t for t in child.children if t.dep_ in ("pobj", "pcomp")]

@@ -52,7 +52,9 @@ class Clause:
         kind = self.status.kind
         return "possible" if kind == "possible" else "planned" if kind in ("planned", "duty", "goal") else "actual"
 
-    def draft(self, predicate: str, obj: str, *, polarity: Polarity = "+", rule: str, subject: Ref | None = None, **more: Any) -> Draft:
+    def draft(
+        self, predicate: str, obj: str, *, polarity: Polarity = "+", rule: str, subject: Ref | None = None, **more: Any
+    ) -> Draft:
         """A draft of this clause, with its dates where they belong."""
         who = subject or self.subject
         assert who is not None
@@ -79,7 +81,9 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
     """The tokens that the rule's argument names in this clause."""
     frame, arg = clause.frame, rule["arg"]
     if arg == "obj":
-        token = frame.object or (frame.complement if frame.lemma in ("become", "go", "turn", "make", "get", "eat") or frame.passive else None)
+        token = frame.object or (
+            frame.complement if frame.lemma in ("become", "go", "turn", "make", "get", "eat") or frame.passive else None
+        )
         return conjuncts(token) if token is not None else []
     if arg == "@there":
         return [frame.verb] if any(c.text.lower() in ("there", "here") for c in frame.verb.children) else []
@@ -89,14 +93,20 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
         return conjuncts(frame.object) if frame.receiver is not None and frame.object is not None else []
     if arg in ("xcomp", "inf"):
         token = frame.infinitive
-        if token is None or token.pos_ != "VERB" or (arg == "inf" and token.tag_ != "VB"):
+        if (
+            token is None
+            or (token.pos_ != "VERB" and not token.text.lower().endswith("ing"))
+            or (arg == "inf" and token.tag_ != "VB")
+        ):
             return []
         return [t for t in conjuncts(token)]
     if arg == "ccomp":
         return [frame.clausal] if frame.clausal is not None else []
     if arg.startswith("@"):
         wanted = arg[1:].split("|")
-        return [t for word, t in frame.preps if word in wanted or (frame.particle and f"{frame.particle} {word}" in wanted)]
+        return [
+            t for word, t in frame.preps if word in wanted or (frame.particle and f"{frame.particle} {word}" in wanted)
+        ]
     return [frame.verb]
 
 
@@ -107,8 +117,11 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     particle = rule.get("prt")
     if particle == "-" and frame.particle:
         return False
-    if particle and particle != "-" and frame.particle not in particle.split("|") and not any(
-        c.text.lower() in particle.split("|") for c in frame.verb.rights
+    if (
+        particle
+        and particle != "-"
+        and frame.particle not in particle.split("|")
+        and not any(c.text.lower() in particle.split("|") for c in frame.verb.rights)
     ):
         return False
     if rule.get("passive") and not (frame.passive or frame.verb.tag_ == "VBN"):
@@ -120,7 +133,7 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     if rule.get("neg_only") and not (status.negated or frame.lemma in ("avoid", "skip", "drop")):
         return False
     present = frame.tense in ("present", "base") or (frame.tense == "perfect" and frame.progressive)
-    if rule.get("present_only") and not present or rule.get("past_only") and (present or status.kind != "actual"):
+    if (rule.get("present_only") and not present) or (rule.get("past_only") and (present or status.kind != "actual")):
         return False
     if rule.get("simple_only") and (frame.progressive or frame.object is not None or status.negated):
         return False
@@ -146,7 +159,10 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
         leads = rule.get("lead", "do|learn|practise|practice|play|take|try|study").split("|")
         if (token.lemma_ not in leads and inner != token) or not fits(inner, rule["arg_is"], sentence):
             return False
-    if rule.get("years") and not (clause.frame.object is not None and clause.frame.object.lemma_.lower() in ("year", "month", "decade", "childhood", "life")):
+    if rule.get("years") and not (
+        clause.frame.object is not None
+        and clause.frame.object.lemma_.lower() in ("year", "month", "decade", "childhood", "life")
+    ):
         return False
     if rule.get("arg3") and not any(word == rule["arg3"] for word, _ in clause.frame.preps):
         return False
@@ -170,7 +186,9 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
         return "collecting " + sentence.written(noun_phrase(token, clause.dates, deep=False))
     if form == "obj":
         inner = next((c for c in token.children if c.dep_ == "dobj"), None)
-        inner = inner or next((o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj"), token)
+        inner = inner or next(
+            (o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj"), token
+        )
         return sentence.written(noun_phrase(inner, clause.dates))
     if form == "teacher":
         return sentence.written(noun_phrase(token, clause.dates, deep=False)) + " teacher"
@@ -209,7 +227,11 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
     if rule["kind"] == "event":
         if status.kind in ("planned", "possible", "goal", "duty"):
             wanted = rule.get("plan")
-            return (wanted, "+", clause.modality) if wanted and status.kind in ("planned", "possible") and not negated else None
+            return (
+                (wanted, "+", clause.modality)
+                if wanted and status.kind in ("planned", "possible") and not negated
+                else None
+            )
         if frame.tense in ("present", "base") and not frame.passive and not ends and not rule.get("present_ok"):
             if frame.progressive and rule.get("progressive"):
                 return rule["progressive"], "-" if negated else "+", "actual"
@@ -228,7 +250,7 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
     if rule.get("cannot") or rule.get("modality"):
         return predicate, "+", rule.get("modality", "actual")
     past = rule.get("past")
-    gone = frame.tense == "past" and clause.since is None or status.ended
+    gone = (frame.tense == "past" and clause.since is None) or status.ended
     if frame.ended:
         return predicate, "-", "actual"
     if gone and past:
@@ -276,7 +298,7 @@ def _apply(clause: Clause) -> Iterator[Draft]:
         if not _fits_clause(clause, rule):
             continue
         subject = _recipient(clause, rule) if rule.get("recipient") else clause.subject
-        if subject is None or rule.get("subj") == "organisation" and subject.type != "organisation":
+        if subject is None or (rule.get("subj") == "organisation" and subject.type != "organisation"):
             continue
         for token in _arguments(clause, rule):
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
@@ -295,7 +317,7 @@ _SITED = ("works_at", "owns", "studies_at", "volunteers_at", "previously_worked_
 
 
 def located(clause: Clause, draft: Draft, token: Token) -> Iterator[Draft]:
-    """"A bakery in Graz": the place that the object's own phrase gives it."""
+    """ "A bakery in Graz": the place that the object's own phrase gives it."""
     if draft.predicate not in _SITED or draft.polarity == "-":
         return
     for prep in (c for c in token.children if c.dep_ == "prep" and c.text.lower() == "in"):
@@ -304,7 +326,9 @@ def located(clause: Clause, draft: Draft, token: Token) -> Iterator[Draft]:
             yield Draft(draft.object, "located_in", where, subject_type="organisation", rule="site", position=token.i)
 
 
-def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polarity, Modality], subject: Ref) -> Draft | None:
+def _build(
+    clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polarity, Modality], subject: Ref
+) -> Draft | None:
     predicate, polarity, modality = standing
     if rule.get("arg2"):
         token = next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
@@ -314,11 +338,20 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
     if text == "@works_at":
         found = clause.discourse.last.get((subject.name, "works_at"))
         if found is None:
-            return clause.draft("did", f"{clause.frame.verb.text} job", rule="job", subject=subject) if polarity == "-" and token.pos_ != "VERB" else None
+            return (
+                clause.draft("did", f"{clause.frame.verb.text} job", rule="job", subject=subject)
+                if polarity == "-" and token.pos_ != "VERB"
+                else None
+            )
         text = found
     if text == "@partner":
         known = _other_half(clause)
-        known = known or clause.discourse.last.get((subject.name, "partner")) or clause.discourse.last.get((subject.name, "engaged_to")) or clause.discourse.last.get((subject.name, "spouse"))
+        known = (
+            known
+            or clause.discourse.last.get((subject.name, "partner"))
+            or clause.discourse.last.get((subject.name, "engaged_to"))
+            or clause.discourse.last.get((subject.name, "spouse"))
+        )
         if known is None:
             predicate, text, polarity = "relationship_status", "single", "+"
         else:
@@ -329,7 +362,9 @@ def _build(clause: Clause, rule: Rule, token: Token, standing: tuple[str, Polari
         text = _owed(clause, token)
     if not text or text.casefold() == subject.name.casefold():
         return None
-    draft = clause.draft(predicate, text, polarity=polarity, modality=modality, rule=f"verb:{clause.frame.lemma}", subject=subject)
+    draft = clause.draft(
+        predicate, text, polarity=polarity, modality=modality, rule=f"verb:{clause.frame.lemma}", subject=subject
+    )
     if OBJECT_TYPES.get(predicate) == "person" and text == clause.discourse.addressee and predicate == "met":
         return None
     return draft
@@ -346,7 +381,7 @@ def _other_half(clause: Clause) -> str | None:
 
 
 def _owed(clause: Clause, token: Token) -> str:
-    """"I owe Sam 20 euros": the sum and the person."""
+    """ "I owe Sam 20 euros": the sum and the person."""
     sentence, frame = clause.frame.sentence, clause.frame
     sum_ = sentence.written(noun_phrase(token, clause.dates))
     return f"{sum_} to {entity_text(frame.receiver, clause)}" if frame.receiver is not None else sum_

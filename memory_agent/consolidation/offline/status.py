@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 from .frames import Frame
@@ -30,13 +30,13 @@ class Status:
 NONE = Status("none")
 
 
-@lru_cache(maxsize=None)
+@cache
 def cue(name: str) -> frozenset[str]:
     """A list of cue words."""
     return frozenset(data("cues")[name].split("|"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(name: str) -> re.Pattern[str]:
     raw = data("cues")[name]
     return re.compile(raw if isinstance(raw, str) else "|".join(raw), re.I)
@@ -90,7 +90,11 @@ def _own(frame: Frame, future: bool) -> Kind:
         return "planned"
     if frame.progressive and frame.tense == "present" and (future or frame.lemma in cue("arranged")):
         return "planned"
-    if frame.tense == "base" and frame.dropped and not (frame.lemma in cue("bare") or frame.verb.i > frame.verb.sent.start + 3):
+    if (
+        frame.tense == "base"
+        and frame.dropped
+        and not (frame.lemma in cue("bare") or frame.verb.i > frame.verb.sent.start + 3)
+    ):
         return "none"  # an imperative
     if frame.tense == "base" and frame.dropped and frame.lemma not in cue("bare"):
         return "none"
@@ -109,7 +113,13 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         return Status("goal", parent.negated)
     if lemma in cue("stop"):
         return Status("actual", not parent.negated, ended=not parent.negated)
-    if lemma == "think" and dep == "pcomp" or lemma in cue("consider") and dep in ("xcomp", "pcomp") and lemma != "think":
+    if (
+        (lemma == "think"
+        and dep == "pcomp")
+        or (lemma in cue("consider")
+        and dep in ("xcomp", "pcomp")
+        and lemma != "think")
+    ):
         return Status("possible", parent.negated)
     if lemma == "use" and bare_infinitive:
         return Status("actual", True, ended=True)
@@ -117,8 +127,16 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         return Status("planned", parent.negated)
     if lemma in ("have", "need") and bare_infinitive and dep == "xcomp":
         return Status("duty", parent.negated)
-    if bare_infinitive and dep == "xcomp" and lemma in ("hope", "want", "wish", "dream", "aspire", "long", "aim", "seek"):
-        return Status("none") if parent.verb.tag_ == "VBD" or child.subject != parent.subject else Status("goal", parent.negated)
+    if (
+        bare_infinitive
+        and dep == "xcomp"
+        and lemma in ("hope", "want", "wish", "dream", "aspire", "long", "aim", "seek")
+    ):
+        return (
+            Status("none")
+            if parent.verb.tag_ == "VBD" or child.subject != parent.subject
+            else Status("goal", parent.negated)
+        )
     if lemma in ("dream",) and dep == "pcomp":
         return Status("goal", parent.negated)
     if bare_infinitive and dep == "xcomp" and lemma in cue("plan") and lemma not in cue("through"):
@@ -176,7 +194,17 @@ def status_of(frame: Frame, future: bool) -> Status:
             ended = ended or step.ended
         if current.verb.dep_ not in ("conj", "relcl", "parataxis", "dep", "appos", "acl") and not _loose(current):
             above = _own(parent, future)
-            if above == "none" and parent.lemma not in ("like", "love", "prefer", "remind", "remember", "note", "know", "tell", "guess"):
+            if above == "none" and parent.lemma not in (
+                "like",
+                "love",
+                "prefer",
+                "remind",
+                "remember",
+                "note",
+                "know",
+                "tell",
+                "guess",
+            ):
                 return NONE
             if above in ("planned", "possible") and kind == "actual" and current.verb.dep_ in ("xcomp", "pcomp"):
                 kind = above

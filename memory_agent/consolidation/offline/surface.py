@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from .drafts import Draft
@@ -13,7 +13,7 @@ from .lexicon import data, words
 Pattern = tuple[re.Pattern[str], dict[str, Any]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _patterns(group: str) -> tuple[Pattern, ...]:
     macros: dict[str, str] = data("surface")["macros"]
     compiled = []
@@ -25,7 +25,7 @@ def _patterns(group: str) -> tuple[Pattern, ...]:
     return tuple(compiled)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compile(text: str) -> re.Pattern[str]:
     return re.compile(text, re.I)
 
@@ -54,11 +54,18 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
             if groups.get("kin"):
                 subject = f"{speaker}'s {groups['kin'].lower()}"
             for name in ("o", "o2", "o3"):
-                if "fixed" in entry or groups.get(name) and _accept(groups[name], entry, text):
-                    draft = Draft(subject, entry["p"], entry.get("fixed", ""), "-" if entry.get("neg") else "+", entry.get("modality", "actual"), rule="surface")
+                if "fixed" in entry or (groups.get(name) and _accept(groups[name], entry, text)):
+                    draft = Draft(
+                        subject,
+                        entry["p"],
+                        entry.get("fixed", ""),
+                        "-" if entry.get("neg") else "+",
+                        entry.get("modality", "actual"),
+                        rule="surface",
+                    )
                     if groups.get("s"):
                         draft.subject = groups["s"]
-                    where = m.span(name) if name in groups and groups[name] else m.span()
+                    where = m.span(name) if groups.get(name) else m.span()
                     yield draft, *where, bool(entry.get("date"))
                 if "fixed" in entry:
                     break
@@ -67,4 +74,8 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
             for m in pattern.finditer(text):
                 if _accept(m["o"], entry, text):
                     wording = entry["o"].replace("{o}", m["o"]) if "o" in entry else ""
-                    yield Draft(speaker, "prefers", wording, "-" if entry.get("neg") else "+", rule="assistant"), *m.span("o"), False
+                    yield (
+                        Draft(speaker, "prefers", wording, "-" if entry.get("neg") else "+", rule="assistant"),
+                        *m.span("o"),
+                        False,
+                    )

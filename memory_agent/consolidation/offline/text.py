@@ -14,7 +14,9 @@ from functools import lru_cache
 from .lexicon import data, table, words
 
 _QUOTED = r"[\"“„«](?P<quote>[^\"“”„«»\n]{1,400})[\"”“»]"
-_EMOJI = r"(?P<emoji>[\U0001F000-\U0001FAFF\u2600-\u27BF\u2190-\u21FF\uFE0F\u200D\u2B50\u2764]+|<3|:\)|:\(|;\)|:D|:P|xD)"
+_EMOJI = (
+    r"(?P<emoji>[\U0001F000-\U0001FAFF\u2600-\u27BF\u2190-\u21FF\uFE0F\u200D\u2B50\u2764]+|<3|:\)|:\(|;\)|:D|:P|xD)"
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|approx|dept|no|tel|e\.g|i\.e|a\.m|p\.m)|\b[A-Z]|\w\.\w|str)\.$"
 )
@@ -158,15 +160,26 @@ def segments(text: Text) -> list[Segment]:
     """The sentences of a turn; a question tacked on behind a comma is one of its own."""
     regular, found, start, joined = text.regular, list[Segment](), 0, False
     cuts = sorted(
-        [(m.start(), m.end()) for m in _BREAK.finditer(regular)] + [(m.start(), m.end()) for m in _TURNED.finditer(regular)]
+        [(m.start(), m.end()) for m in _BREAK.finditer(regular)]
+        + [(m.start(), m.end()) for m in _TURNED.finditer(regular)]
     )
     for a, b in [*cuts, (len(regular), len(regular))]:
         if a < start:
             continue
         mark = regular[a:b]
-        if mark.startswith(".") and len(mark) == 1 and b < len(regular) and _ABBREVIATION.search(regular[max(0, a - 6) : b]):
+        if (
+            mark.startswith(".")
+            and len(mark) == 1
+            and b < len(regular)
+            and _ABBREVIATION.search(regular[max(0, a - 6) : b])
+        ):
             continue
-        if mark.startswith(".") and len(mark) == 1 and regular[b:].lstrip()[:1].islower() and regular[a - 1 : a].isdigit():
+        if (
+            mark.startswith(".")
+            and len(mark) == 1
+            and regular[b:].lstrip()[:1].islower()
+            and regular[a - 1 : a].isdigit()
+        ):
             continue
         end = b if mark.strip() and mark.strip()[0] in ".!?" else a
         if regular[start:end].strip(" .,!?;-–—"):
@@ -183,7 +196,16 @@ _OPENER = r"(?:(?:yeah|yep|yes|yup|no|nope|ok|okay|well|oh|hey|wow|so|and|but|al
 @lru_cache(maxsize=1)
 def _openings() -> tuple[tuple[re.Pattern[str], str], ...]:
     table = data("spelling")["left_out"]
-    return tuple((re.compile(rf"^{_OPENER}(?:(?:just|finally|recently|already|still|only|never|almost|nearly|really|always|actually|even|officially|totally) )*{p}", re.I), lead) for p, lead in table)
+    return tuple(
+        (
+            re.compile(
+                rf"^{_OPENER}(?:(?:just|finally|recently|already|still|only|never|almost|nearly|really|always|actually|even|officially|totally) )*{p}",
+                re.I,
+            ),
+            lead,
+        )
+        for p, lead in table
+    )
 
 
 def left_out(sentence: str) -> str:

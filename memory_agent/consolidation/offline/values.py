@@ -9,10 +9,10 @@ from .drafts import Draft
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w./-])\+?\d(?:[\d()/ -]{5,17})\d(?![\w/-])")
-_PHONE_CUE = re.compile(r"\b(?:phone|number|num|cell|mobile|call me|reach me|ring me|text me|whatsapp|tel|landline|handy)\b", re.I)
-_STREET = (
-    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|court|ct|square|sq|place|pl|terrace|boulevard|blvd|close|crescent|row|hill|gardens?)"
+_PHONE_CUE = re.compile(
+    r"\b(?:phone|number|num|cell|mobile|call me|reach me|ring me|text me|whatsapp|tel|landline|handy)\b", re.I
 )
+_STREET = r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|court|ct|square|sq|place|pl|terrace|boulevard|blvd|close|crescent|row|hill|gardens?)"
 _ADDRESS = re.compile(
     rf"\b\d{{1,5}}[a-z]?,? (?:[A-Z][\w'.-]*\s){{1,3}}?{_STREET}\b\.?(?:,\s*(?:apt\.?|flat|unit|apartment)?\s*[\w -]{{1,30}}?(?=[,.;!?]|$))*"
     r"|\b[A-ZÄÖÜ][\w'äöüß.-]*(?:stra(?:ß|ss)e|str\.|weg|platz|gasse|allee|straat|laan|gracht|gatan|vägen|plein) ?\d{1,4}[a-z]?(?:,\s*\d{4,5} [A-Z]\w+)?"
@@ -24,7 +24,9 @@ _SECRET = re.compile(
     r"(?: (?:for|to|of|on) (?P<of>(?:the |my |our )?[\w ]{2,25}?))?(?:\s+is|'s|\s+was|:|=|\s+are)\s+(?P<value>\S+)",
     re.I,
 )
-_NOT_SECRET = re.compile(r"^(?:not|a|the|too|very|so|wrong|incorrect|expired|forgotten|weak|strong|on|in|what|really)$", re.I)
+_NOT_SECRET = re.compile(
+    r"^(?:not|a|the|too|very|so|wrong|incorrect|expired|forgotten|weak|strong|on|in|what|really)$", re.I
+)
 _BRACKET_AGE = re.compile(r"\b(?P<name>[A-Z][\w'-]+) \((?P<age>\d{1,3})\)")
 _COMMA_AGE = re.compile(r"\b(?P<name>[A-Z][a-zà-ÿ'-]+), (?P<age>\d{1,2})(?=,|\s+and\b|[.!?]|$)")
 _OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
@@ -33,7 +35,10 @@ _OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
 def _mine(text: str, start: int, end: int) -> bool:
     """Whether the value is offered as the speaker's own and not somebody else's."""
     around = text[max(0, start - 60) : start].lower()
-    return not re.search(r"\b(?:his|her|their|your|[\w]+'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)(?: number| address)?\W{0,3}(?:is|'s|s|:)?\W*$", around)
+    return not re.search(
+        r"\b(?:his|her|their|your|[\w]+'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)(?: number| address)?\W{0,3}(?:is|'s|s|:)?\W*$",
+        around,
+    )
 
 
 def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
