@@ -215,6 +215,7 @@ class Memory:
         report = forgetting.forget(self.space, id, reason=reason, dry_run=dry_run)
         if not dry_run:
             self._catch_up()
+            self._backend.index.compact()
             self._backend.ledger.compact()
         return report
 
