@@ -1,8 +1,8 @@
 """How text is cut into the terms of the word arm. Unicode-aware; knows nothing of what is stored.
 
-English words are stemmed (Snowball), irregular forms brought to their base, function and question words left out; words of other
-alphabets are case-folded and kept whole; text without spaces between words (Han, kana, Thai, Khmer,
-Lao, Burmese) is cut into overlapping pairs of characters.
+English words are stemmed (Snowball), irregular forms brought to their base, and function and question
+words left out; words of other alphabets are case-folded and kept whole; text without spaces between
+words (Han, kana, Thai, Khmer, Lao, Burmese) is cut into overlapping pairs of characters.
 """
 
 from __future__ import annotations

@@ -18,7 +18,15 @@ NOW = datetime(2024, 3, 14, 18, 5, tzinfo=UTC)
 
 def episode(id: str, content: str, flags: tuple[str, ...] = ()) -> Hit:
     record = Episode(
-        id=id, session="s", role="user", speaker="Alice", content=content, at=NOW, recorded_at=NOW, digest=id, flags=flags
+        id=id,
+        session="s",
+        role="user",
+        speaker="Alice",
+        content=content,
+        at=NOW,
+        recorded_at=NOW,
+        digest=id,
+        flags=flags,
     )
     return Hit(record=record, score=0.5, why=Why())
 

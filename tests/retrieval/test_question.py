@@ -1,0 +1,35 @@
+"""Questions taken apart: whom they name, what they ask for."""
+
+from __future__ import annotations
+
+from memory_agent.retrieval.question import read_question
+
+
+def test_speakers_are_found_by_their_first_names_and_taken_out() -> None:
+    question = read_question("What is maya's job, and Ana Lima's?", ["Maya", "Ana Lima", "Bob"])
+    assert question.speakers == ("Maya", "Ana Lima")
+    assert "maya" not in question.bare.casefold()
+    assert "Lima" not in question.bare
+    assert "job" in question.bare
+    assert dict(zip(question.terms, question.named, strict=True))["job"] is False
+
+
+def test_a_question_of_nothing_but_a_name_stays_whole() -> None:
+    assert read_question("Maya?", ["Maya"]).bare == "?"
+    assert read_question("Maya", ["Maya"]).bare == "Maya"
+
+
+def test_a_name_inside_a_word_is_no_name() -> None:
+    assert read_question("Is it in the mayan ruins?", ["Maya"]).speakers == ()
+
+
+def test_months_and_years_and_kinds() -> None:
+    question = read_question("When in March 2024 or May did she move?", [])
+    assert question.months == {2, 4}
+    assert question.years == {2024}
+    assert "when" in question.kinds
+
+
+def test_what_the_assistant_said_is_told_from_what_it_should_say() -> None:
+    assert read_question("What did you recommend to me?", []).of_assistant
+    assert not read_question("What would you recommend?", []).of_assistant

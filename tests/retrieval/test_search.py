@@ -1,0 +1,201 @@
+"""Search through the public face, on a real store: fusion, filters, facts, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memory_agent import Memory, Turn
+from memory_agent.errors import InvalidInput, ModelNotFound
+from memory_agent.protocols import Query
+from memory_agent.records import Episode, Fact, PartialDate, Source
+from memory_agent.testing.models import HashEmbedder
+
+START = datetime(2024, 1, 10, 9, tzinfo=UTC)
+TALK = {
+    "january": [
+        ("Maya", "Hello Ben! Did you sleep well?"),
+        ("Ben", "Not really, the neighbour's dog barked all night."),
+        ("Maya", "I bought a red kayak on Saturday, it is gorgeous."),
+        ("Ben", "Wow, where do you keep it?"),
+        ("Maya", "In my uncle's boathouse by the lake."),
+    ],
+    "march": [
+        ("Ben", "My sister Ana moved from Lisbon to Porto."),
+        ("Maya", "How does she like it there?"),
+        ("Ben", "She loves the river and found work as a nurse."),
+        ("Maya", "I sold the kayak to a colleague, sadly."),
+        ("Ben", "我妹妹在波尔图当护士。"),
+    ],
+}
+
+
+def talk() -> list[Turn]:
+    return [
+        Turn(role="user", speaker=who, content=text, session=session, id=f"{session}:{n}",
+             at=START + timedelta(days=60 * part, minutes=n))
+        for part, (session, turns) in enumerate(TALK.items())
+        for n, (who, text) in enumerate(turns)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Memory]:
+    with Memory.open(tmp_path_factory.mktemp("m"), user="maya", embedder=HashEmbedder()) as memory:
+        memory.add(talk())
+        yield memory
+
+
+def ids(memory: Memory, query: str, **more: object) -> list[str]:
+    return [hit.record.id for hit in memory.search(query, **more).hits]
+
+
+def test_the_turn_that_answers_comes_first(memory: Memory) -> None:
+    assert ids(memory, "Which kayak did Maya buy?")[0] == "january:2"
+    assert ids(memory, "Where did Ben's sister move to?")[0] == "march:0"
+    assert ids(memory, "Who works as a nurse?", limit=2)[0] == "march:2"
+
+
+def test_the_named_speaker_is_preferred(memory: Memory) -> None:
+    found = memory.search("What did Maya say of the kayak?")
+    assert [hit.record.speaker for hit in found.hits[:2]] == ["Maya", "Maya"]
+
+
+def test_the_answer_after_a_question_is_found_through_its_neighbour(memory: Memory) -> None:
+    assert "january:4" in ids(memory, "Where does Maya keep the kayak?", limit=3)
+
+
+def test_a_month_in_the_question_meets_the_turns_of_that_month(memory: Memory) -> None:
+    assert ids(memory, "What happened to the kayak in March 2024?")[0] == "march:3"
+
+
+def test_other_scripts_are_searched(memory: Memory) -> None:
+    assert ids(memory, "护士", limit=1) == ["march:4"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "allowed"),
+    [
+        ({"session": "march"}, {f"march:{n}" for n in range(5)}),
+        ({"speaker": "ben"}, {"january:1", "january:3", "march:0", "march:2", "march:4"}),
+        ({"since": START + timedelta(days=30)}, {f"march:{n}" for n in range(5)}),
+        ({"until": START + timedelta(minutes=2)}, {"january:0", "january:1"}),
+        ({"session": "january", "speaker": "Ben"}, {"january:1", "january:3"}),
+        ({"session": "nowhere"}, set()),
+        ({"known_at": "1999"}, set()),
+    ],
+)
+def test_filters_cut_before_anything_is_ranked(memory: Memory, filters: dict[str, object], allowed: set[str]) -> None:
+    assert set(ids(memory, "kayak sister Porto dog", limit=10, **filters)) == allowed
+
+
+def test_scores_fall_and_the_trace_tells_why(memory: Memory) -> None:
+    found = memory.search("What did Maya buy?", limit=3)
+    scores = [hit.score for hit in found.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert found.hits[0].why.ranks["lexical"] >= 1
+    assert found.hits[0].why.note
+    assert found.trace.candidates["episodes"] == 10
+    assert {"embed", "score", "fetch"} <= set(found.trace.milliseconds)
+    assert len(found.trace.dropped) == 7
+    assert not found.trace.notes
+
+
+@pytest.mark.parametrize("query", ["", "   ", "\n\t"])
+def test_an_empty_query_is_refused(memory: Memory, query: str) -> None:
+    with pytest.raises(InvalidInput, match="empty"):
+        memory.search(query)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"kinds": ["episodes"]}, {"kinds": []}, {"as_of": "soon"}, {"since": datetime(2024, 1, 1)}]
+)
+def test_wrong_arguments_are_refused(memory: Memory, wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        memory.search("kayak", **wrong)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=st.text(min_size=1, max_size=60).filter(lambda text: text.strip() != ""))
+def test_no_query_makes_it_fail(memory: Memory, query: str) -> None:
+    assert len(memory.search(query).hits) <= 10
+
+
+def test_a_long_query_is_cut_with_a_note(memory: Memory) -> None:
+    found = memory.search("kayak " * 5000)
+    assert found.hits
+    assert "cut" in found.trace.notes[0]
+
+
+def test_an_empty_memory_finds_nothing(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        assert memory.search("anything").hits == ()
+
+
+def test_new_turns_are_seen_at_once_and_by_another_handle(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add(talk()[:5])
+        assert ids(memory, "Lisbon sister", limit=1) != ["march:0"]
+        memory.add(talk()[5:])
+        assert ids(memory, "Lisbon sister", limit=1) == ["march:0"]
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        assert ids(memory, "Lisbon sister", limit=1) == ["march:0"]
+    with Memory.open(tmp_path, user="other", embedder=HashEmbedder()) as memory:
+        assert ids(memory, "Lisbon sister") == []
+
+
+def test_a_deleted_turn_is_found_no_more(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add(talk())
+        assert "january:2" in ids(memory, "red kayak")
+        with memory.space.ledger.transaction() as transaction:
+            transaction.delete(Episode, ["january:2"])
+        assert "january:2" not in ids(memory, "red kayak")
+        assert "january:4" in ids(memory, "boathouse by the lake")
+
+
+class NoModel(HashEmbedder):
+    def embed_query(self, text: str) -> list[float]:
+        raise ModelNotFound("no weights here")
+
+
+def test_without_a_model_words_still_find(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=NoModel()) as memory:
+        memory.add(talk())
+        found = memory.search("red kayak", limit=1)
+        assert [hit.record.id for hit in found.hits] == ["january:2"]
+        assert "words only" in found.trace.notes[0]
+
+
+def put_facts(memory: Memory) -> None:
+    episode = memory.space.ledger.select(Episode, Query(ids=["march:0"]))[0]
+    source = Source(episode_id=episode.id, start=0, end=5, quote="My si", speaker="Ben", at=episode.at)
+    common = {"subject": "Ana", "subject_id": "ana", "predicate": "lives_in", "recorded_at": START}
+    common["sources"] = (source,)
+    old = Fact(id="f-old", object="Lisbon", text="Ana lives in Lisbon.", status="superseded",
+               valid_to=PartialDate("2024-03"), **common)  # fmt: skip
+    new = Fact(id="f-new", object="Porto", text="Ana lives in Porto.", valid_from=PartialDate("2024-03"), **common)
+    with memory.space.ledger.transaction() as transaction:
+        transaction.put(old, new)
+
+
+def test_current_facts_come_before_superseded_ones_unless_a_past_moment_is_asked(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add(talk())
+        put_facts(memory)
+        assert ids(memory, "Where does Ana live?", kinds=["fact"]) == ["f-new", "f-old"]
+        everything = ids(memory, "Where does Ana live?")
+        assert everything.index("f-new") < 2
+        assert everything.index("f-new") < everything.index("f-old")
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], as_of="2024-01") == ["f-old"]
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], as_of="2024-06") == ["f-new"]
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], known_at="2023") == []
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], session="january") == []
+        assert len(ids(memory, "Where does Ana live?", kinds=["fact"], session="march", speaker="ben")) == 2
+        assert not any(id.startswith("f-") for id in ids(memory, "Where does Ana live?", kinds=["episode"]))
