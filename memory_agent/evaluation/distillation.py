@@ -35,6 +35,7 @@ from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, PartialDate, Record, Turn
+from memory_agent.semantic import ontology
 
 WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 """Kinds whose rate is the share of wrong values given."""
@@ -162,7 +163,7 @@ def run(
 def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:
     """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
     settings = Settings.load(student=student)
-    options = Options(policy=Policy(teach=frozenset(fact.predicate for fact in file.facts)), gate=Gate(thresholds={}))
+    options = Options(policy=Policy(teach=_kept_out(file.facts)), gate=Gate(thresholds={}))
     with (
         tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
         Memory.open(folder, user="evaluation", settings=settings) as memory,
@@ -187,10 +188,17 @@ def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None,
         "seconds": report.seconds,
         "asking_seconds": round(time.monotonic() - asked, 1),
         "peak_memory_mb": _peak_memory(),
-        "gate": {shard: gate.objections(_card(card)) for shard, card in report.scorecard.items()},
+        "gate": {shard: list(gate.objections(_card(card))) for shard, card in report.scorecard.items()},
         "probes": {shard: _card(card).as_json() for shard, card in report.scorecard.items()},
         "wrong": _failures(file.questions, answers, base, graph),
     }
+
+
+def _kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:
+    """The predicates that have to be opted in for the file to be taught whole; secret ones cannot be."""
+    known = ontology.load()
+    predicates = [known[name] for name in sorted({fact.predicate for fact in facts})]
+    return frozenset(p.name for p in predicates if p.distil == "never" and p.sensitivity != "secret")
 
 
 def _card(card: Mapping[str, Any]) -> Scorecard:
