@@ -51,6 +51,7 @@ class AsyncMemory:
     get = _bridge(Memory.get)
     explain = _bridge(Memory.explain)
     history = _bridge(Memory.history)
+    update = _bridge(Memory.update)
     forget = _bridge(Memory.forget)
     context = _bridge(Memory.context)
     ask = _bridge(Memory.ask)

@@ -182,7 +182,7 @@ class Memory:
     def graph(
         self, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
     ) -> nx.MultiDiGraph:
-        """The knowledge graph: entities and values as nodes, facts as edges keyed by their id and carrying its fields."""
+        """The knowledge graph: entities and values are nodes, facts are edges keyed by id, with all their fields."""
         from memory_agent import semantic
 
         return semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past)
@@ -205,15 +205,38 @@ class Memory:
 
         return lineage.history(self.space, id)
 
+    def update(
+        self,
+        id: str,
+        *,
+        object: str | None = None,
+        valid_from: str | None = None,
+        valid_to: str | None = None,
+        content: str | None = None,
+    ) -> Stored:
+        """Correct a fact (`object`, `valid_from`, `valid_to`) or a turn (`content`); the record as it now is.
+
+        Dates are `2024`, `2024-03` or `2024-03-14`. Raises NotFound, or InvalidInput when nothing would change.
+        """
+        from memory_agent.consolidation import editing
+
+        record = editing.update(
+            self.space, id, object=object, valid_from=valid_from, valid_to=valid_to, content=content
+        )
+        self._catch_up()
+        return record
+
     def forget(self, id: str, *, reason: str, dry_run: bool = False) -> ForgetReport:
         """Forget a turn, a fact, an entity, `session:<name>` or `user:<name>`, and all that had no other source.
 
         Nothing of it stays in any file of the store. `dry_run` says what would go. Raises NotFound.
         """
         from memory_agent.consolidation import forgetting
+        from memory_agent.distillation import registry
 
         report = forgetting.forget(self.space, id, reason=reason, dry_run=dry_run)
         if not dry_run:
+            registry.sweep(self.space)
             self._catch_up()
             self._backend.index.compact()
             self._backend.ledger.compact()

@@ -75,27 +75,22 @@ class _Draft:
         at, zone = _moment(n, turn.at) if turn.at is not None else (now + timedelta(microseconds=n), "+00:00")
         speaker = turn.speaker or _speaker(space, turn.role)
         named = turn.session or session
-        kept = {
-            "session": named or f"{at:%Y-%m-%d}",
-            "speaker": speaker,
-            "at": at.isoformat(),
-            "content": content,
-        }
-        digest = hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-        id = turn.id or digest[:20]
-        for name, text in (("id", id), ("session", kept["session"]), ("speaker", speaker)):
+        where = named or f"{at:%Y-%m-%d}"
+        mark = digest(where, speaker, at, content)
+        id = turn.id or mark[:20]
+        for name, text in (("id", id), ("session", where), ("speaker", speaker)):
             if not text.strip() or len(text) > MOST_ID or not text.isprintable():
                 raise InvalidInput(f"turn {n}: {name} must be 1 to {MOST_ID} printable characters")
         episode = Episode(
             id=id,
-            session=kept["session"],
+            session=where,
             role=turn.role,
             speaker=speaker,
             content=content,
             at=at,
             zone=zone,
             recorded_at=now,
-            digest=digest,
+            digest=mark,
             flags=(*screen(content), *(("recalled",) if recalled else ())),
             metadata=turn.metadata,
         )
@@ -112,6 +107,12 @@ class _Draft:
             and (not self.own_time or mine.at == other.at)
             and (not self.own_session or mine.session == other.session)
         )
+
+
+def digest(session: str, speaker: str, at: datetime, content: str) -> str:
+    """The SHA-256 by which the same message in the same place is known again, in hexadecimal."""
+    kept = {"session": session, "speaker": speaker, "at": at.isoformat(), "content": content}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _turn(n: int, given: Turn | Mapping[str, Any]) -> Turn:
