@@ -59,9 +59,7 @@ def _head(text: str) -> str | None:
 def _names(text: str) -> set[str]:
     """Words written as names; the capital that merely opens a phrase makes none."""
     words = re.findall(r"[^\W\d_]+", text)
-    capital = [
-        w for i, w in enumerate(words) if w[0].isupper() and (i > 0 or len(words) == 1 or words[1][0].isupper())
-    ]
+    capital = [w for i, w in enumerate(words) if w[0].isupper() and (i > 0 or len(words) == 1 or words[1][0].isupper())]
     return {t for w in capital for t in _tokens(w)} & set(_tokens(text))
 
 
@@ -250,24 +248,27 @@ class _Tally:
 
     def report(self, turns: int) -> dict[str, Any]:
         n = self.counts
-        share = lambda a, b: round(a / b, 4) if b else None  # noqa: E731
         return {
             "turns": turns,
             "gold_facts": n["gold"],
             "matched": n["matched"],
             "strict": _scores(self.hits[False], n["found_False"], n["gold"]),
             "relaxed": _scores(self.hits[True], n["found_True"], n["gold"]),
-            "exact_predicate": share(n["exact"], n["matched"]),
-            "polarity_accuracy": share(n["polarity"], n["matched"]),
-            "modality_accuracy": share(n["modality"], n["matched"]),
+            "exact_predicate": _share(n["exact"], n["matched"]),
+            "polarity_accuracy": _share(n["polarity"], n["matched"]),
+            "modality_accuracy": _share(n["modality"], n["matched"]),
             "valid_from_scored": n["dated"],
-            "valid_from_accuracy": share(n["date_right"], n["dated"]),
+            "valid_from_accuracy": _share(n["date_right"], n["dated"]),
             "asserted_non_facts": n["asserted"],
-            "asserted_non_facts_share": share(n["asserted"], n["found_False"]),
+            "asserted_non_facts_share": _share(n["asserted"], n["found_False"]),
             "empty_turns": n["empty"],
-            "false_per_100_empty_turns": share(100 * n["false_in_empty"], n["empty"]),
+            "false_per_100_empty_turns": _share(100 * n["false_in_empty"], n["empty"]),
             "recall_by_predicate": dict(sorted(self.by_predicate.items())),
         }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None
 
 
 def _scores(hits: float, found: int, gold: int) -> dict[str, float]:
@@ -307,10 +308,17 @@ def episodes_of(turn: Labels) -> tuple[list[Episode], list[Episode]]:
     zone = at.strftime("%z")[:3] + ":" + at.strftime("%z")[3:] if at.tzinfo else "+00:00"
 
     def episode(id_: str, speaker: str, text: str) -> Episode:
-        role = "assistant" if speaker == "assistant" else "user"
         return Episode(
-            id=id_, session=turn["id"], role=role, speaker=speaker, content=text, at=at, zone=zone, recorded_at=at, digest=""
-        )  # fmt: skip
+            id=id_,
+            session=turn["id"],
+            role="assistant" if speaker == "assistant" else "user",
+            speaker=speaker,
+            content=text,
+            at=at,
+            zone=zone,
+            recorded_at=at,
+            digest="",
+        )
 
     context = [episode(f"{turn['id']}-{i}", c["speaker"], c["text"]) for i, c in enumerate(turn.get("context", ()))]
     addressee = turn.get("addressee")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .classes import fits
 from .drafts import Draft
 from .frames import conjuncts
-from .lexicon import data, words
+from .lexicon import data, pattern, words
 from .people import Discourse, name_phrase
 from .phrases import is_name, noun_phrase
 
@@ -19,15 +19,8 @@ if TYPE_CHECKING:
 
     from .parse import Sentence
 
-_LEAD = re.compile(
-    r"^(?:(?:yes|yeah|yep|yup|no|nope|oh|well|hm+|um|haha|thanks|it's|its|it is|they're|they are|he's|she's|that's|still|just|mostly|usually|"
-    r"about|around|my|the|probably|definitely|actually|currently|the name is|his name is|her name is|their names are|names are|called|in|at|from|to)[,!.]? )+",
-    re.I,
-)
-_PETS = re.compile(
-    r"\b(?:pets?|dogs?|cats?|pupp(?:y|ies)|pups?|kittens?|kitt(?:y|ies)|furry|fur|animals?|bunn(?:y|ies)|rabbits?|hamsters?|birds?|parrots?|fluffy|paws?|adorable|cute)\b",
-    re.I,
-)
+_LEAD = pattern("answer_lead", re.I)
+_PETS = pattern("pets", re.I)
 _CHILDREN = re.compile(r"\b(?:kids?|children|baby|babies|son|daughter|twins|newborn)\b", re.I)
 _YOU = (
     (r"\byour\b", "my"),
@@ -59,18 +52,13 @@ def statement(question: str) -> str | None:
     lasting = re.search(r"\bhow long (?:have|has) you (?P<rest>[^?]*)\?", question, re.I)
     if lasting:
         text = f"I have {lasting['rest']}."
-        for pattern, new in _YOU:
-            text = re.sub(pattern, new, text, flags=re.I)
+        for second, first in _YOU:
+            text = re.sub(second, first, text, flags=re.I)
         return text
     often = re.search(r"\bhow often do you (?:guys |all )?(?P<rest>[^?]*)\?", question, re.I)
     if often:
         return f"I {often['rest']} @often."
-    found = re.search(
-        r"(?:^|[.!?,;] |\b(?:so|and|but|hey|oh|wow)[, ]+)(?:(?P<aux>do|did|are|were|have|had|can|will|is|was|haven't|don't|didn't|aren't) )?"
-        r"(?P<you>(?:you|your [\w ]{2,20}?))\b (?P<rest>[^?.!]*)\?\s*$",
-        question,
-        re.I,
-    )
+    found = pattern("asked_you", re.I).search(question)
     if not found or re.search(r"\b(?:what|where|who|when|why|how|which)\b", found[0], re.I):
         return None
     aux, rest = (found["aux"] or "").lower(), re.sub(r"\b(?:ever|yet|any|still)\b ", "", found["rest"])
@@ -91,8 +79,8 @@ def statement(question: str) -> str | None:
     if not aux and re.match(r"(?:still )?\w+ing\b", found["rest"], re.I):
         middle = "am "
     text = f"{found['you']} {middle}{rest}"
-    for pattern, new in _YOU:
-        text = re.sub(pattern, new, text, flags=re.I)
+    for second, first in _YOU:
+        text = re.sub(second, first, text, flags=re.I)
     return text.strip() + "."
 
 
@@ -145,7 +133,7 @@ def _fragment(sentence: Sentence) -> list[Token]:
 
 def read(sentence: Sentence, question: str, discourse: Discourse) -> Iterator[Draft]:
     """What a fragment says as the answer to a question with a question word."""
-    entry = next((e for pattern, e in _questions() if pattern.search(question)), None)
+    entry = next((e for asked, e in _questions() if asked.search(question)), None)
     if entry is None or len(sentence.doc) > 16:
         return
     tail = sentence.doc.text

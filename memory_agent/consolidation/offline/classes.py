@@ -17,6 +17,7 @@ _SUFFIXES = {"occupation": "occupation_suffixes", "med": "med_suffixes"}
 
 
 def is_person(token: Token) -> bool:
+    """Whether the noun names or describes a human being."""
     if token.text == "Titleword":
         return False
     if kin_of(token):
@@ -67,10 +68,8 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
         return is_person(token) or (token.pos_ == "PRON" and low not in ("it", "this", "that", "what"))
     if kind == "given":
         return (
-            (is_name(token)
-            and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts)))
-            or bool(kin_of(token))
-        )
+            is_name(token) and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts))
+        ) or bool(kin_of(token))
     if kind == "pronoun":
         return token.pos_ == "PRON" or low in FIRST
     if kind == "proper":

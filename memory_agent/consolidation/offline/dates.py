@@ -48,8 +48,9 @@ _NUMBERS = {w: i for i, w in enumerate(_WORDS)} | {
 }
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 _FEASTS = {
-    "christmas eve": (12, 24), "christmas day": (12, 25), "christmas": (12, 25), "xmas": (12, 25), "new year's eve": (12, 31),
-    "new year's day": (1, 1), "new year's": (1, 1), "new years": (1, 1), "halloween": (10, 31), "valentine's day": (2, 14),
+    "christmas eve": (12, 24), "christmas day": (12, 25), "christmas": (12, 25), "xmas": (12, 25),
+    "new year's eve": (12, 31), "new year's day": (1, 1), "new year's": (1, 1), "new years": (1, 1),
+    "halloween": (10, 31), "valentine's day": (2, 14),
     "valentine's": (2, 14), "boxing day": (12, 26),
 }  # fmt: skip
 
@@ -66,8 +67,8 @@ _D = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _Y = r"(?P<year>(?:19|20)\d\d)"
 _WHICH = r"(?P<which>last|this past|past|this coming|this|next|coming|the following)"
 _LEAD = (
-    r"(?P<lead>since|ever since|until|till|til|up to|from|starting|as of|by|before|after|on|in|over|during|at|for|around|back in|"
-    r"early in|late in|every|each)"
+    r"(?P<lead>since|ever since|until|till|til|up to|from|starting|as of|by|before|after|on|in|over|during|at|for|"
+    r"around|back in|early in|late in|every|each)"
 )
 
 
@@ -218,52 +219,91 @@ def _nothing(said: date, direction: Direction) -> PartialDate | None:
 
 
 _Build = Callable[[re.Match[str]], Resolver]
-_RULES: list[tuple[re.Pattern[str], _Build, Role | None]] = [
-    (re.compile(rf"(?:{_LEAD} )?\b{pattern}(?!\w)", re.I), build, role)
-    for pattern, build, role in (
-        (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", lambda m: _calendar(m["year"], m["month"], m["day"]), None),
-        (r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", lambda m: _calendar(m["year"], m["month"], m["day"]), None),
-        (r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})", lambda m: _calendar(m["year"], m["month"], m["day"]), None),
-        (rf"(?:{_W},? )?(?:the )?{_D} (?:of )?{_M},? {_Y}", lambda m: _calendar(m["year"], m["month"], m["day"]), None),
-        (rf"(?:{_W},? )?{_M} (?:the )?{_D},? {_Y}", lambda m: _calendar(m["year"], m["month"], m["day"]), None),
-        (rf"(?:{_W},? )?(?:the )?{_D} (?:of )?{_M}", lambda m: _calendar(None, m["month"], m["day"]), None),
-        (rf"(?:{_W},? )?{_M} (?:the )?{_D}(?! ?(?:people|years|days|weeks|months|am|pm|:))",
-         lambda m: _calendar(None, m["month"], m["day"]), None),
-        (rf"{_M},? (?:of )?{_Y}", lambda m: _calendar(m["year"], m["month"], None), None),
-        (rf"{_W},? the {_D}", lambda m: _day_of_month(int(m["day"]), m["weekday"]), None),
-        (r"the (?P<day>\d{1,2})(?:st|nd|rd|th)(?! (?:time|birthday|place|floor|anniversary|of|century|year|grade))",
-         lambda m: _day_of_month(int(m["day"])), None),
-        (r"the day before yesterday", lambda m: _offset(-2), None),
-        (r"the day after tomorrow", lambda m: _offset(2), None),
-        (r"(?:earlier |later )?(?:today|tonight)|this (?:morning|afternoon|evening)", lambda m: _offset(0), None),
-        (r"yesterday(?: (?:morning|afternoon|evening|night))?|last (?:night|evening)", lambda m: _offset(-1), None),
-        (r"tomorrow(?: (?:morning|afternoon|evening|night))?|tmrw|tmr", lambda m: _offset(1), None),
-        (rf"{_N} {_U} (?:ago|back|earlier)", lambda m: _unit_ago(m["n"], m["unit"]), "ago"),
-        (rf"(?P<within>in|within) (?:about )?{_N} {_U}(?:'?s? time)?(?! of)", lambda m: _unit_ago(m["n"], m["unit"], -1), "at"),
-        (rf"{_N} {_U} from now", lambda m: _unit_ago(m["n"], m["unit"], -1), "at"),
-        (rf"(?P<dur>for|been) (?:about |around |over |almost |nearly |the (?:last|past) |more than )?{_N} {_U}",
-         lambda m: _unit_ago(m["n"], m["unit"]), "for"),
-        (rf"the (?:last|past) {_N} {_U}", lambda m: _unit_ago(m["n"], m["unit"]), "for"),
-        (r"(?:a (?:few|while)|some|several|many) (?:(?:day|week|month|year|hour)s? )?(?:ago|back)", lambda m: _nothing, "ago"),
-        (rf"(?:the |earlier |later |late |early )?{_WHICH} {_W}", lambda m: _relative(m["which"], m["weekday"]), None),
-        (rf"(?:the |earlier |later |late |early )?{_WHICH} {_M}", lambda m: _relative(m["which"], m["month"]), None),
-        (rf"(?:the |earlier |later |late |early )?{_WHICH} (?P<what>weekend|week|month|year|{_alternatives(_SEASONS)})",
-         lambda m: _relative(m["which"], m["what"]), None),
-        (rf"(?P<frame>in|since|last|until|till|by|back in|early|late|mid|during|from) (?:mid-|early |late |around )?{_M}",
-         lambda m: _calendar(None, m["month"], None, m["frame"].lower()), None),
-        (rf"(?:the )?(?P<what>{_alternatives(_SEASONS)})(?: of)? {_Y}", lambda m: _calendar(m["year"], None, None), None),
-        (rf"(?P<frame>over|during|in|this) (?:the )?(?P<what>{_alternatives(_SEASONS)})",
-         lambda m: lambda said, way: _season(m["what"].lower(), 0, way)(said, way), None),
-        (rf"(?P<frame>on|since|until|till|by|from|this coming) {_W}",
-         lambda m: lambda said, way: PartialDate.at(weekday_near(said, _DAYS[m["weekday"].lower().rstrip(".")], way)), None),
-        (rf"{_W}(?= (?:at|morning|afternoon|evening|night|\d)|[,.!?]|$)",
-         lambda m: lambda said, way: PartialDate.at(weekday_near(said, _DAYS[m["weekday"].lower().rstrip(".")], way)), None),
-        (rf"(?P<frame>in|since|until|till|by|from|back in|during|of|around|through) {_Y}(?!\s*(?:people|euros|dollars|km|miles))",
-         lambda m: _calendar(m["year"], None, None), None),
-        (rf"(?P<feast>{_alternatives(_FEASTS)})", lambda m: _feast(m["feast"]), None),
-        (r"right now|currently|these days|nowadays", lambda m: _nothing, "at"),
-    )
+
+
+def _full(m: re.Match[str]) -> Resolver:
+    return _calendar(m["year"], m["month"], m["day"])
+
+
+def _without_year(m: re.Match[str]) -> Resolver:
+    return _calendar(None, m["month"], m["day"])
+
+
+def _month(m: re.Match[str]) -> Resolver:
+    return _calendar(m["year"], m["month"], None)
+
+
+def _year(m: re.Match[str]) -> Resolver:
+    return _calendar(m["year"], None, None)
+
+
+def _weekday(m: re.Match[str]) -> Resolver:
+    weekday = _DAYS[m["weekday"].lower().rstrip(".")]
+    return lambda said, direction: PartialDate.at(weekday_near(said, weekday, direction))
+
+
+def _ago(m: re.Match[str]) -> Resolver:
+    return _unit_ago(m["n"], m["unit"])
+
+
+def _ahead(m: re.Match[str]) -> Resolver:
+    return _unit_ago(m["n"], m["unit"], -1)
+
+
+def _season_near(m: re.Match[str]) -> Resolver:
+    name = m["what"].lower()
+    return lambda said, direction: _season(name, 0, direction)(said, direction)
+
+
+_SPECS: list[tuple[str, _Build, Role | None]] = [
+    (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _full, None),
+    (r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", _full, None),
+    (r"(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})", _full, None),
+    (rf"(?:{_W},? )?(?:the )?{_D} (?:of )?{_M},? {_Y}", _full, None),
+    (rf"(?:{_W},? )?{_M} (?:the )?{_D},? {_Y}", _full, None),
+    (rf"(?:{_W},? )?(?:the )?{_D} (?:of )?{_M}", _without_year, None),
+    (rf"(?:{_W},? )?{_M} (?:the )?{_D}(?! ?(?:people|years|days|weeks|months|am|pm|:))",
+     _without_year, None),
+    (rf"{_M},? (?:of )?{_Y}", _month, None),
+    (rf"{_W},? the {_D}", lambda m: _day_of_month(int(m["day"]), m["weekday"]), None),
+    (r"the (?P<day>\d{1,2})(?:st|nd|rd|th)(?! (?:time|birthday|place|floor|anniversary|of|century|year|grade))",
+     lambda m: _day_of_month(int(m["day"])), None),
+    (r"the day before yesterday", lambda m: _offset(-2), None),
+    (r"the day after tomorrow", lambda m: _offset(2), None),
+    (r"(?:earlier |later )?(?:today|tonight)|this (?:morning|afternoon|evening)", lambda m: _offset(0), None),
+    (r"yesterday(?: (?:morning|afternoon|evening|night))?|last (?:night|evening)", lambda m: _offset(-1), None),
+    (r"tomorrow(?: (?:morning|afternoon|evening|night))?|tmrw|tmr", lambda m: _offset(1), None),
+    (rf"{_N} {_U} (?:ago|back|earlier)", _ago, "ago"),
+    (rf"(?P<within>in|within) (?:about )?{_N} {_U}(?:'?s? time)?(?! of)", _ahead, "at"),
+    (rf"{_N} {_U} from now", _ahead, "at"),
+    (rf"(?P<dur>for|been) (?:about |around |over |almost |nearly |the (?:last|past) |more than )?{_N} {_U}",
+     _ago, "for"),
+    (rf"the (?:last|past) {_N} {_U}", _ago, "for"),
+    (r"(?:a (?:few|while)|some|several|many) (?:(?:day|week|month|year|hour)s? )?(?:ago|back)",
+     lambda m: _nothing, "ago"),
+    (rf"(?:the |earlier |later |late |early )?{_WHICH} {_W}", lambda m: _relative(m["which"], m["weekday"]), None),
+    (rf"(?:the |earlier |later |late |early )?{_WHICH} {_M}", lambda m: _relative(m["which"], m["month"]), None),
+    (rf"(?:the |earlier |later |late |early )?{_WHICH} "
+     rf"(?P<what>weekend|week|month|year|{_alternatives(_SEASONS)})",
+     lambda m: _relative(m["which"], m["what"]), None),
+    (rf"(?P<frame>in|since|last|until|till|by|back in|early|late|mid|during|from) "
+     rf"(?:mid-|early |late |around )?{_M}", lambda m: _calendar(None, m["month"], None, m["frame"].lower()), None),
+    (rf"(?:the )?(?P<what>{_alternatives(_SEASONS)})(?: of)? {_Y}", _year, None),
+    (rf"(?P<frame>over|during|in|this) (?:the )?(?P<what>{_alternatives(_SEASONS)})",
+     _season_near, None),
+    (rf"(?P<frame>on|since|until|till|by|from|this coming) {_W}",
+     _weekday, None),
+    (rf"{_W}(?= (?:at|morning|afternoon|evening|night|\d)|[,.!?]|$)",
+     _weekday, None),
+    (rf"(?P<frame>in|since|until|till|by|from|back in|during|of|around|through) {_Y}"
+     r"(?!\s*(?:people|euros|dollars|km|miles))",
+     _year, None),
+    (rf"(?P<feast>{_alternatives(_FEASTS)})", lambda m: _feast(m["feast"]), None),
+    (r"right now|currently|these days|nowadays", lambda m: _nothing, "at"),
 ]  # fmt: skip
+_RULES: list[tuple[re.Pattern[str], _Build, Role | None]] = [
+    (re.compile(rf"(?:{_LEAD} )?\b{pattern}(?!\w)", re.I), build, role) for pattern, build, role in _SPECS
+]
 _LEADS: dict[str, Role] = {
     "since": "since", "ever since": "since", "from": "since", "starting": "since", "as of": "since", "until": "until",
     "till": "until", "til": "until", "up to": "until", "through": "until", "before": "until",

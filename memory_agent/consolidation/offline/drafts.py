@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from memory_agent.records import Modality, PartialDate, Polarity
 
 OBJECT_TYPES = {
-    "lives_in": "place", "previously_lived_in": "place", "from": "place", "visited": "place", "located_in": "place",
-    "works_at": "organisation", "previously_worked_at": "organisation", "studies_at": "organisation", "volunteers_at": "organisation",
-    "member_of": "organisation", "part_of": "organisation", "manager": "person", "colleague": "person", "spouse": "person",
-    "partner": "person", "engaged_to": "person", "parent": "person", "child": "person", "sibling": "person", "relative": "person",
-    "friend": "person", "roommate": "person", "neighbour": "person", "knows": "person", "met": "person", "has_pet": "animal",
-}  # fmt: skip
+    predicate: kind
+    for kind, predicates in {
+        "place": "lives_in previously_lived_in from visited located_in",
+        "organisation": "works_at previously_worked_at studies_at volunteers_at member_of part_of",
+        "person": "manager colleague spouse partner engaged_to parent child sibling relative friend roommate "
+        "neighbour knows met",
+        "animal": "has_pet",
+    }.items()
+    for predicate in predicates.split()
+}
 """The type of the entity that a predicate's object names; the others hold plain values."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, timezone
 
 from memory_agent.protocols import Proposal
-from memory_agent.records import Episode, PartialDate
+from memory_agent.records import Episode
 
 from . import answers, copula, dates, general, languages, nominal, rules, surface, values
 from .dates import Direction, Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, frames
+from .lexicon import data, pattern
 from .parse import Sentence, parse
 from .people import Discourse, Ref, Resolver
 from .rules import Clause
@@ -20,11 +21,7 @@ from .status import Status, blocked, sarcastic, spreads, status_of
 
 _ZONE = re.compile(r"([+-])(\d\d):?(\d\d)")
 _CORRECTION = re.compile(r"\b(?:no wait|no,|wait|actually|i mean|sorry|correction|scratch that)\b", re.I)
-_FILLER = re.compile(
-    r"\b(?:no|wait|actually|i mean|sorry|scratch that|it was|it's|on|at|\d{1,2}(?::\d\d)?(?:am|pm)?|so|yeah|just|i think|or|and|that was|the|in|"
-    r"mon|tue|tues|wed|weds|thu|thur|thurs|fri|sat|sun|mon|tues|wednes|thurs|fri|satur|sun)(?:day)?\b",
-    re.I,
-)
+_FILLER = pattern("date_filler", re.I)
 _UNDATED = {
     "parent",
     "child",
@@ -158,7 +155,7 @@ class TurnReader:
             sign = "+" if durations else ""
             if not sign:
                 return
-        allowed = set(answers.data("answers")["yes_predicates"].split("|"))
+        allowed = set(data("answers")["yes_predicates"].split("|"))
         for assumed in parse([claim])[0]:
             if sign == "+" and said:
                 return
@@ -244,31 +241,31 @@ class TurnReader:
 
     def _proposal(self, draft: Draft, start: int, end: int) -> Proposal:
         return Proposal(
-            self.episode.id, start, end, draft.subject, draft.predicate, draft.object, draft.polarity, draft.modality,
-            _date(draft.valid_from), _date(draft.valid_to), draft.confidence, draft.subject_type, OBJECT_TYPES.get(draft.predicate),
-            tuple(draft.aliases),
-        )  # fmt: skip
+            episode_id=self.episode.id,
+            start=start,
+            end=end,
+            subject=draft.subject,
+            predicate=draft.predicate,
+            object=draft.object,
+            polarity=draft.polarity,
+            modality=draft.modality,
+            valid_from=draft.valid_from,
+            valid_to=draft.valid_to,
+            confidence=draft.confidence,
+            subject_type=draft.subject_type,
+            object_type=OBJECT_TYPES.get(draft.predicate),
+            aliases=tuple(draft.aliases),
+        )
 
 
-_OFTEN = re.compile(
-    r"\b(?:once|twice|(?:\d+|two|three|four|five|six|several|a few|a couple of) times) (?:a|per) (?:day|week|month|year)|every \w+|daily|weekly|monthly",
-    re.I,
-)
+_OFTEN = pattern("how_often", re.I)
 
 
 def _bare_duration(sentence: Sentence) -> list[Expression]:
     """ "5 years already!" as the answer to "how long": a duration with no preposition."""
     text = sentence.doc.text
-    found = re.search(
-        r"\b(?:\d+|a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty) (?:year|month|week|day)s?\b",
-        text,
-        re.I,
-    )
+    found = pattern("duration", re.I).search(text)
     return dates.find(f"for {found[0]}") if found else []
-
-
-def _date(value: PartialDate | None) -> PartialDate | None:
-    return value
 
 
 def _chain(frame: Frame) -> set[int]:
@@ -303,7 +300,7 @@ def _governor(expression: Expression, frame: Frame, found: list[Frame]) -> int:
     if token.i not in verbs:
         before = [i for i in verbs if i < inside[0].i]
         return max(before) if before else min(verbs, default=-1)
-    return token.i
+    return int(token.i)
 
 
 def _direction(frame: Frame, status: Status) -> Direction:

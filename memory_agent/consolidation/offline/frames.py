@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .lexicon import words
+
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
@@ -17,11 +19,13 @@ if TYPE_CHECKING:
 
 _SAME_IN_PAST = {"quit", "split", "hurt", "cut", "hit", "shut", "bet"}
 _SUBJECTS = ("nsubj", "nsubjpass", "csubj", "expl")
-_LEMMAS = {"'m": "be", "'re": "be", "’m": "be", "ai": "be", "grew": "grow", "got": "get", "wed": "marry", "engaged": "engage",
-           "born": "bear", "felt": "feel", "hoping": "hope", "hoped": "hope", "planing": "plan", "lay": "lay", "laid": "lay"}  # fmt: skip
+_LEMMAS = {
+    "'m": "be", "'re": "be", "ai": "be", "grew": "grow", "got": "get", "wed": "marry", "engaged": "engage",
+    "born": "bear",
+    "felt": "feel", "hoping": "hope", "hoped": "hope", "laid": "lay",
+}  # fmt: skip
+"""Forms whose lemma the parser's tables get wrong."""
 _NEGATIONS = {"never", "neither", "nor", "hardly", "barely", "not", "n't", "no"}
-_CONTROL = {"ask", "tell", "want", "help", "let", "make", "encourage", "convince", "teach", "allow", "invite", "see", "hear", "watch", "force",
-            "get", "expect", "need", "persuade", "remind", "inspire", "have"}  # fmt: skip
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Frame:
 
     @property
     def start(self) -> int:
-        return self.verb.i
+        return int(self.verb.i)
 
 
 def lemma_of(token: Token) -> str:
@@ -148,7 +152,7 @@ def _find_subject(token: Token) -> Token | None:
         while head.pos_ not in ("VERB", "AUX") and head.head != head:
             head = head.head
         if head.pos_ in ("VERB", "AUX") and head != token:
-            if token.dep_ == "xcomp" and head.lemma_.lower() in _CONTROL:
+            if token.dep_ == "xcomp" and head.lemma_.lower() in words("control_verbs"):
                 other = next((c for c in head.children if c.dep_ in ("dobj", "dative")), None)
                 if other is not None:
                     return other
@@ -209,8 +213,7 @@ def frame_of(token: Token, sentence: Sentence) -> Frame:
             frame.negated = True
     frame.passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in token.children)
     frame.progressive = token.tag_ == "VBG" and (
-        (token.dep_ == "acl"
-        and token.head.text.lower() == "one")
+        (token.dep_ == "acl" and token.head.text.lower() == "one")
         or any(c.lemma_ == "be" for c in token.children if c.dep_ == "aux")
     )
     return frame
@@ -245,7 +248,7 @@ def _inherit(frame: Frame) -> None:
         and verb.dep_ in ("advcl", "xcomp", "pcomp", "conj")
         and not frame.progressive
     ):
-        frame.tense = parent.tense if parent.lemma != "be" or verb.dep_ != "xcomp" else parent.tense
+        frame.tense = parent.tense
     if frame.subject is None and (
         parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")
     ):

@@ -6,45 +6,11 @@ import re
 from collections.abc import Iterator
 
 from .drafts import Draft
-from .lexicon import words
+from .lexicon import pattern, words
 from .phrases import listed, verb_phrase
 from .rules import Clause
 
-_FREQUENCY = re.compile(
-    r"\b(?:every|each) (?:other )?(?:\w+ )?(?:day|morning|evening|night|week|weekend|month|year|\w+day|summer|winter|spring|autumn|hour)s?\b|"
-    r"\b(?:on )?(?:mon|tues|wednes|thurs|fri|satur|sun)days\b|\b(?:on|at) weekends\b|\b(?:once|twice|\w+ times|\d+x?) (?:a|per) (?:day|week|month|year)\b|"
-    r"\b(?:always|usually|normally|typically) (?!been\b|wanted\b)|\b(?:daily|weekly|monthly|nightly|most (?:days|mornings|evenings|nights|weekends))\b|\bin the (?:mornings?|evenings?)\b|\bevery time\b",
-    re.I,
-)
-_EMPTY_VERBS = {"be", "have", "think", "know", "guess", "mean", "say", "tell", "see", "feel", "seem", "look", "sound", "hope", "want", "need", "like", "love",
-                "let", "make", "wait", "thank", "appreciate", "believe", "understand", "agree", "hear", "wish", "try", "keep", "remember", "forget", "happen",
-                "help", "bring", "remind", "matter", "wonder", "get", "go", "come", "do", "can", "use", "talk", "chat", "show", "ask", "find", "imagine", "bet",
-                "support", "cheer", "root", "push", "stay", "continue", "face", "put", "catch", "become", "consider", "expect", "plan", "intend", "start", "begin"}  # fmt: skip
-_TALK = {
-    "discuss",
-    "talk",
-    "chat",
-    "tell",
-    "share",
-    "learn",
-    "meet",
-    "listen",
-    "give",
-    "spread",
-    "focus",
-    "work",
-    "reach",
-    "inspire",
-}
-_LIGHT = {"go", "get", "do", "have", "make", "see", "visit", "try", "start", "take", "put", "come", "find", "use", "help", "show", "bring", "keep", "begin", "become",
-          "continue", "be", "check"}  # fmt: skip
-_DEEDS = {"win", "finish", "complete", "launch", "open", "publish", "donate", "pass", "fail", "lose", "build", "paint", "write", "record", "release", "start", "create",
-          "organise", "organize", "host", "celebrate", "retire", "die", "graduate", "enter", "submit", "sign", "perform", "climb", "run", "cook", "bake", "make",
-          "design", "plant", "renovate", "repair", "fix", "sell", "break", "crash", "miss", "cancel", "apply", "audition", "direct", "film", "score", "plan", "quit",
-          "join", "adopt", "rescue", "found", "set", "take", "try", "teach", "present", "speak", "lead", "earn", "beat", "hike", "install", "move", "elect", "interview",
-          "arrest", "rob", "steal", "qualify", "reach", "achieve", "discover", "volunteer", "raise", "draw", "knit", "sew", "harvest", "restore", "decorate", "develop",
-          "register", "enroll", "enrol", "travel", "camp", "swim", "dance", "compete", "sing", "collapse", "undergo", "wed", "propose", "hire", "print", "participate",
-          "attend", "cut", "stop", "contact", "book", "reschedule", "complain", "advocate", "demolish", "flood", "burn"}  # fmt: skip
+_FREQUENCY = pattern("frequency", re.I)
 
 
 def _subject_ok(clause: Clause) -> bool:
@@ -90,12 +56,11 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB":
         return  # its complement says what is meant
     dated = clause.point is not None or clause.since is not None
-    if (kind == "duty" and not dated) or (frame.lemma in _TALK and kind in ("planned", "duty")):
+    if (kind == "duty" and not dated) or (frame.lemma in words("talk_verbs") and kind in ("planned", "duty")):
         return
-    if (
-        frame.lemma in _EMPTY_VERBS - _LIGHT
-        or (not _has_content(clause)
-        and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer"))
+    if frame.lemma in words("empty_verbs") - words("light_verbs") or (
+        not _has_content(clause)
+        and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer")
     ):
         return
     if kind == "possible" and frame.tense in ("past", "perfect"):
@@ -114,9 +79,8 @@ def _habit(clause: Clause) -> Iterator[Draft]:
     found = _FREQUENCY.search(frame.sentence.doc.text)
     if found and (
         frame.infinitive is not None
-        or frame.lemma in _EMPTY_VERBS - _LIGHT - {"have"}
-        or (frame.subject is not None
-        and frame.subject.text.lower() == "we")
+        or frame.lemma in words("empty_verbs") - words("light_verbs") - {"have"}
+        or (frame.subject is not None and frame.subject.text.lower() == "we")
     ):
         return
     if (
@@ -149,9 +113,15 @@ def _deed(clause: Clause) -> Iterator[Draft]:
         return
     if frame.infinitive is not None and frame.infinitive.tag_ == "VBG":
         return
-    if frame.lemma in _EMPTY_VERBS - _LIGHT or not (frame.object is not None or dated) or not _has_content(clause):
+    if (
+        frame.lemma in words("empty_verbs") - words("light_verbs")
+        or not (frame.object is not None or dated)
+        or not _has_content(clause)
+    ):
         return
-    if (frame.lemma in _DEEDS and frame.object is not None) or (dated and frame.lemma not in _EMPTY_VERBS):
+    if (frame.lemma in words("deeds") and frame.object is not None) or (
+        dated and frame.lemma not in words("empty_verbs")
+    ):
         if frame.object is not None and frame.object.pos_ == "PRON":
             return
         yield clause.draft("did", _phrase(clause), rule="deed", confidence=0.7)

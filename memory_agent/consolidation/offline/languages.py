@@ -11,18 +11,46 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
+from memory_agent.records import Polarity
+
 from .drafts import Draft
-from .lexicon import data
+from .lexicon import data, pattern
 
 _ENGLISH = frozenset(
-    ["the", "and", "is", "of", "to", "a", "in", "i", "my", "it", "you", "was", "for", "on", "with", "at", "have", "that", "but", "not", "are", "we", "she", "he", "they", "this", "i'm", "just"]
+    [
+        "the",
+        "and",
+        "is",
+        "of",
+        "to",
+        "a",
+        "in",
+        "i",
+        "my",
+        "it",
+        "you",
+        "was",
+        "for",
+        "on",
+        "with",
+        "at",
+        "have",
+        "that",
+        "but",
+        "not",
+        "are",
+        "we",
+        "she",
+        "he",
+        "they",
+        "this",
+        "i'm",
+        "just",
+    ]
 )
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _NAME = r"[A-ZÀ-Ý][\wÀ-ÿ-]+(?: [A-ZÀ-Ý][\wÀ-ÿ-]+)*"
-_ARTICLE = re.compile(
-    r"^(?:un|una|uno|une|el|la|los|las|le|les|l'|der|die|das|den|dem|ein|eine|einen|einem|einer|o|a|os|as|um|uma|il|lo|i|gli|du|de la|des|mi|my)\s+",
-    re.I,
-)
+_ARTICLE = pattern("articles", re.I)
 
 
 def language_of(text: str) -> str | None:
@@ -55,15 +83,15 @@ def _compiled(code: str) -> tuple[dict[str, tuple[str, str]], list[tuple[re.Patt
     for first, third, predicate in entry["verbs"]:
         verbs.append((re.compile(rf"(?:{mine},? |(?-i:\b(?P<who>{_NAME}) ))(?:{third})\s*{phrase}", re.I), predicate))
         verbs.append((re.compile(rf"(?<!\w)(?:{first})\s*{phrase}", re.I), predicate))
-    return kin, verbs, re.compile(mine, re.I)  # type: ignore[return-value]
+    return kin, verbs, re.compile(mine, re.I)
 
 
 def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
     """(draft, start, end) for every plain statement of a turn in that language."""
     if "?" in text and "." not in text:
         return
-    for pattern, predicate in data("languages")[code].get("plain", ()):
-        for m in re.finditer(pattern, text):
+    for plain, predicate in data("languages")[code].get("plain", ()):
+        for m in re.finditer(plain, text):
             yield Draft(speaker, predicate, m["o"].strip(), rule=code), *m.span()
     if "plain" in data("languages")[code]:
         return
@@ -76,8 +104,8 @@ def read(text: str, code: str, speaker: str) -> Iterator[tuple[Draft, int, int]]
                 *m.span(),
             )
     taken: list[tuple[int, int]] = []
-    for pattern, predicate in verbs:
-        for m in pattern.finditer(text):
+    for spoken, predicate in verbs:
+        for m in spoken.finditer(text):
             if any(a <= m.start("o") < b for a, b in taken):
                 continue
             groups = m.groupdict()
@@ -97,7 +125,7 @@ def _drafts(m: re.Match[str], predicate: str, subject: str) -> Iterator[tuple[Dr
         return
     text = _ARTICLE.sub("", m["o"].strip()).strip()
     if predicate == "has_age":
-        text = re.match(r"\d+", text)[0]  # type: ignore[index]
+        text = "".join(re.findall(r"^\d+", text))
     if text:
-        polarity = "-" if predicate.startswith("-") else "+"
-        yield Draft(subject, predicate.lstrip("-"), text, polarity, rule="language"), *m.span()  # type: ignore[arg-type]
+        polarity: Polarity = "-" if predicate.startswith("-") else "+"
+        yield Draft(subject, predicate.lstrip("-"), text, polarity, rule="language"), *m.span()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -25,3 +26,9 @@ def words(name: str) -> frozenset[str]:
 def table(name: str) -> dict[str, Any]:
     """A mapping of `data/words.json`; a key may list several words, divided by `|`."""
     return {word: value for key, value in data("words")[name].items() for word in key.split("|")}
+
+
+@cache
+def pattern(name: str, flags: int = 0) -> re.Pattern[str]:
+    """A compiled expression of `data/patterns.json`."""
+    return re.compile(data("patterns")[name], flags)

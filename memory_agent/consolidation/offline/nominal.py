@@ -1,4 +1,4 @@
-"""What noun phrases state in passing: "my sister Ana", "Pedro, my roommate", "my boss's wife Carla", "our dog Biscuit"."""
+"""What noun phrases state in passing: "my sister Ana", "Pedro, my roommate", "our dog Biscuit", "my job at X"."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
         return
     owner, predicate, word = ref.relation
     low = {t.text.lower() for t in [*kin.lefts, kin]}
-    over = bool(low & (words_of("ex") | {"former", "late", "old"})) and predicate in (
+    over = bool(low & (words("ex") | {"former", "late", "old"})) and predicate in (
         "spouse",
         "partner",
         "manager",
@@ -133,19 +133,11 @@ def _unreal(verb: Token) -> bool:
     )
 
 
-def words_of(name: str) -> frozenset[str]:
-    return words(name)
-
-
 def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
     """ "my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
     if (
-        (is_name(token)
-        and token.text[:1].isupper()
-        and token.dep_ not in ("ROOT",)
-        and not listed(token, "animal"))
-        or not listed(token, "animal")
-    ):
+        is_name(token) and token.text[:1].isupper() and token.dep_ not in ("ROOT",) and not listed(token, "animal")
+    ) or not listed(token, "animal"):
         return
     names: list[Token] = [t for c in token.children if c.dep_ in ("appos", "flat") and is_name(c) for t in conjuncts(c)]
     after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
@@ -153,7 +145,7 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
         not names
         and after is not None
         and is_name(after)
-        and not after.ent_type_ == "GPE"
+        and after.ent_type_ != "GPE"
         and token.head.i in (after.i, after.head.i)
     ):
         names = [after]

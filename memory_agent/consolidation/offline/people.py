@@ -78,7 +78,7 @@ class Discourse:
         """Remember a mention."""
         if ref.name in (self.speaker, self.addressee):
             return
-        self.people = [p for p in self.people if p.name != ref.name][-30:] + [ref]
+        self.people = [*[p for p in self.people if p.name != ref.name][-30:], ref]
 
     def recent(
         self, gender: str = "", *, plural: bool = False, types: tuple[str, ...] = ("person", "animal")
@@ -227,8 +227,10 @@ class Resolver:
         if low in _SECOND:
             return Ref(self.discourse.addressee) if self.discourse.addressee else None
         subject_of_clause = next((c for c in token.head.children if c.dep_ in ("nsubj", "nsubjpass")), None)
-        if low in _HE | _SHE | _THEY and subject_of_clause is not None and subject_of_clause.i < owner.i:
-            if subject_of_clause.pos_ != "PRON" or subject_of_clause.text.lower() in _HE | _SHE | _THEY:
+        third = _HE | _SHE | _THEY
+        if low in third and subject_of_clause is not None and subject_of_clause.i < owner.i:
+            own = subject_of_clause.pos_ != "PRON" or subject_of_clause.text.lower() in third
+            if own:
                 return self.resolve(subject_of_clause, remember=False)
         return self.resolve(owner, remember=False)
 

@@ -61,11 +61,9 @@ class Clause:
         start, end = self.since or self.point, self.until
         if polarity == "-" and predicate not in ("prefers", "likes", "dislikes"):
             start, end = None, end or self.point
-        draft = Draft(
-            who.name, predicate, obj, polarity, more.pop("modality", self.modality), start, end, subject_type=who.type, rule=rule,
-            position=self.frame.verb.i, **more,
-        )  # fmt: skip
-        return draft
+        more.setdefault("modality", self.modality)
+        more |= {"valid_from": start, "valid_to": end, "subject_type": who.type, "position": self.frame.verb.i}
+        return Draft(who.name, predicate, obj, polarity, rule=rule, **more)
 
 
 @lru_cache(maxsize=1)
@@ -99,7 +97,7 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             or (arg == "inf" and token.tag_ != "VB")
         ):
             return []
-        return [t for t in conjuncts(token)]
+        return list(conjuncts(token))
     if arg == "ccomp":
         return [frame.clausal] if frame.clausal is not None else []
     if arg.startswith("@"):
@@ -286,7 +284,8 @@ def subjects(clause: Clause) -> list[Ref]:
 def apply(clause: Clause) -> Iterator[Draft]:
     """Every fact that the verb table reads in the clause, for each of its subjects."""
     original = clause.subject
-    for each in subjects(clause) or [None]:
+    who: list[Ref | None] = [*subjects(clause)] or [None]
+    for each in who:
         clause.subject = each
         yield from _apply(clause)
     clause.subject = original

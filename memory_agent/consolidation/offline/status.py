@@ -58,6 +58,7 @@ def spreads(sentence: Sentence) -> bool:
 
 
 def sarcastic(text: str) -> bool:
+    """Whether the wording gives away that the opposite is meant."""
     return bool(_pattern("sarcasm").search(text))
 
 
@@ -113,12 +114,8 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         return Status("goal", parent.negated)
     if lemma in cue("stop"):
         return Status("actual", not parent.negated, ended=not parent.negated)
-    if (
-        (lemma == "think"
-        and dep == "pcomp")
-        or (lemma in cue("consider")
-        and dep in ("xcomp", "pcomp")
-        and lemma != "think")
+    if (lemma == "think" and dep == "pcomp") or (
+        lemma in cue("consider") and dep in ("xcomp", "pcomp") and lemma != "think"
     ):
         return Status("possible", parent.negated)
     if lemma == "use" and bare_infinitive:
@@ -158,7 +155,7 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
 
 def _loose(child: Frame) -> bool:
     """A clause complement that stands before its governor is a comma splice: it speaks for itself."""
-    return child.verb.dep_ == "ccomp" and child.verb.i < child.verb.head.i
+    return bool(child.verb.dep_ == "ccomp" and child.verb.i < child.verb.head.i)
 
 
 def _of_adjective(parent: Frame, child: Frame) -> Status | None:

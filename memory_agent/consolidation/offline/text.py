@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .lexicon import data, table, words
+from .lexicon import data, pattern, table, words
 
 _QUOTED = r"[\"“„«](?P<quote>[^\"“”„«»\n]{1,400})[\"”“»]"
 _EMOJI = (
@@ -21,11 +21,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|approx|dept|no|tel|e\.g|i\.e|a\.m|p\.m)|\b[A-Z]|\w\.\w|str)\.$"
 )
 _BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|\s+[-–—]+\s+|…|;\s|—|\.\.+")
-_TURNED = re.compile(
-    r",\s+(?=(?:(?:and|but|so|or)\s+)?(?:what|how|where|who|why|when|do|does|did|have you|has he|are you|is it|can you|could you|would you|"
-    r"will you|any)\b[^.!?]*\?)",
-    re.I,
-)
+_TURNED = pattern("tacked_question", re.I)
 
 
 @dataclass(frozen=True)
@@ -71,15 +67,16 @@ def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
     informal = _any(spelt)
     kin = _any(table("kin"))
     names = _any(n.capitalize() for n in words("male_names") | words("female_names"))
-    verbs = "a|an|the|part|in|on|at|not|now|called|named|from|still|next|this|tomorrow|scheduled|based|my|our|been|allergic|married|pregnant|vegan|\\d+"
-    pattern = re.compile(
+    after_is = data("patterns")["is_before"]
+    found = re.compile(
         rf"{_QUOTED}|{_EMOJI}"
         rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
-        rf"|(?P<is>(?<=[a-z])'s)(?= (?:{verbs})\b)"
-        rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)(?P<called>(?!(?:I|Mr|Mrs|Ms|Dr|Miss|Prof|Frau|Herr)\b)[A-Z][\w-]+)(?![\w-])"
+        rf"|(?P<is>(?<=[a-z])'s)(?= (?:{after_is})\b)"
+        rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)"
+        r"(?P<called>(?!(?:I|Mr|Mrs|Ms|Dr|Miss|Prof|Frau|Herr)\b)[A-Z][\w-]+)(?![\w-])"
         rf"|(?<![\w'-])(?P<name>{names})(?![\w-])"
     )
-    return pattern, spelt
+    return found, spelt
 
 
 def _any(options: Iterable[str]) -> str:
@@ -119,7 +116,7 @@ def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[st
 
 def regularise(written: str) -> Text:
     """The text made regular; nothing in it is lost track of."""
-    pattern, spelt = _spelling()
+    sought, spelt = _spelling()
     out: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -133,7 +130,7 @@ def regularise(written: str) -> Text:
 
     position = 0
     folded = written.replace("’", "'").replace("‘", "'")
-    for m in pattern.finditer(folded):
+    for m in sought.finditer(folded):
         keep(position, m.start())
         position = m.end()
         if m["kin"] is not None:
@@ -190,24 +187,21 @@ def segments(text: Text) -> list[Segment]:
     return found
 
 
-_OPENER = r"(?:(?:yeah|yep|yes|yup|no|nope|ok|okay|well|oh|hey|wow|so|and|but|also|then|anyway|sure|ah|aw|haha|thanks|hi|actually|unfortunately|sadly|luckily|finally),? )*"
-
-
 @lru_cache(maxsize=1)
 def _openings() -> tuple[tuple[re.Pattern[str], str], ...]:
-    table = data("spelling")["left_out"]
+    opener, adverbs = data("patterns")["opener"], data("patterns")["adverbs"]
     return tuple(
         (
             re.compile(
-                rf"^{_OPENER}(?:(?:just|finally|recently|already|still|only|never|almost|nearly|really|always|actually|even|officially|totally) )*{p}",
+                rf"^{opener}{adverbs}{p}",
                 re.I,
             ),
             lead,
         )
-        for p, lead in table
+        for p, lead in data("spelling")["left_out"]
     )
 
 
 def left_out(sentence: str) -> str:
     """The subject (and verb) that chat leaves out at the head of a sentence: "Moved to Porto", "Been busy"."""
-    return next((lead for pattern, lead in _openings() if pattern.search(sentence)), "")
+    return next((lead for opening, lead in _openings() if opening.search(sentence)), "")

@@ -6,27 +6,14 @@ import re
 from collections.abc import Iterator
 
 from .drafts import Draft
+from .lexicon import pattern
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w./-])\+?\d(?:[\d()/ -]{5,17})\d(?![\w/-])")
-_PHONE_CUE = re.compile(
-    r"\b(?:phone|number|num|cell|mobile|call me|reach me|ring me|text me|whatsapp|tel|landline|handy)\b", re.I
-)
-_STREET = r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|way|court|ct|square|sq|place|pl|terrace|boulevard|blvd|close|crescent|row|hill|gardens?)"
-_ADDRESS = re.compile(
-    rf"\b\d{{1,5}}[a-z]?,? (?:[A-Z][\w'.-]*\s){{1,3}}?{_STREET}\b\.?(?:,\s*(?:apt\.?|flat|unit|apartment)?\s*[\w -]{{1,30}}?(?=[,.;!?]|$))*"
-    r"|\b[A-ZÄÖÜ][\w'äöüß.-]*(?:stra(?:ß|ss)e|str\.|weg|platz|gasse|allee|straat|laan|gracht|gatan|vägen|plein) ?\d{1,4}[a-z]?(?:,\s*\d{4,5} [A-Z]\w+)?"
-    r"|\b(?:Rua|Avenida|Av\.|Calle|Via|Rue|Rua da|Rua do|Plaza|Piazza) (?:[A-Za-zÀ-ÿ'.]+ ){0,4}?[A-ZÀ-Ý][\wÀ-ÿ]+,? (?:n[ºo.]* ?)?\d{1,4}(?:,\s*[\w -]{1,30}?(?=[,.;!?]|$))?",
-)
-_SECRET = re.compile(
-    r"\b(?P<what>(?:[\w-]+ ){0,2}?(?:password|passcode|passphrase|pin(?: code)?|api key|access code|door code|gate code|entry code|security code|alarm code|"
-    r"account number|iban|ssn|social security number|credit card(?: number)?|card number|key code|safe code|combination|login|passport number))\b"
-    r"(?: (?:for|to|of|on) (?P<of>(?:the |my |our )?[\w ]{2,25}?))?(?:\s+is|'s|\s+was|:|=|\s+are)\s+(?P<value>\S+)",
-    re.I,
-)
-_NOT_SECRET = re.compile(
-    r"^(?:not|a|the|too|very|so|wrong|incorrect|expired|forgotten|weak|strong|on|in|what|really)$", re.I
-)
+_PHONE_CUE = pattern("phone_cue", re.I)
+_ADDRESS = pattern("address")
+_SECRET = pattern("secret", re.I)
+_NOT_SECRET = pattern("not_secret", re.I)
 _BRACKET_AGE = re.compile(r"\b(?P<name>[A-Z][\w'-]+) \((?P<age>\d{1,3})\)")
 _COMMA_AGE = re.compile(r"\b(?P<name>[A-Z][a-zà-ÿ'-]+), (?P<age>\d{1,2})(?=,|\s+and\b|[.!?]|$)")
 _OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
@@ -35,10 +22,7 @@ _OF = re.compile(r"^(?:the|my|our|a|an|his|her|their)\s+", re.I)
 def _mine(text: str, start: int, end: int) -> bool:
     """Whether the value is offered as the speaker's own and not somebody else's."""
     around = text[max(0, start - 60) : start].lower()
-    return not re.search(
-        r"\b(?:his|her|their|your|[\w]+'s) (?:\w+ )?(?:number|e-?mail|mail|address|phone|cell|mobile)(?: number| address)?\W{0,3}(?:is|'s|s|:)?\W*$",
-        around,
-    )
+    return not pattern("somebody_elses").search(around)
 
 
 def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
