@@ -165,7 +165,7 @@ def judge(
             q.kind,
             q.question,
             q.answers[0] if q.answers else "nobody's fact",
-            {mode: verdict(q, replies[mode][i].text, replies["base"][i].text, held) for mode, _ in ARMS},
+            {mode: verdict(q, replies[mode][i].text, held) for mode, _ in ARMS},
         )
         for i, q in enumerate(questions)
     ]
@@ -212,7 +212,7 @@ def judge(
     )
 
 
-def verdict(question: Question, reply: str, base: str, held: Sequence[str]) -> Reply:
+def verdict(question: Question, reply: str, held: Sequence[str]) -> Reply:
     """Right or wrong. A stranger's answer is wrong when it names what the graph holds of others."""
     if question.kind == "stranger":
         told = names_any(reply, [value for value in held if not names_any(question.question, [value])])
