@@ -185,6 +185,7 @@ def test_what_cannot_be_forgotten_is_refused(space, say) -> None:
         forget(space, space.ledger.select(Run)[0].id, reason="asked")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=4), st.data())
 def test_spans_outside_a_cut_keep_their_words(text: str, lengths: list[tuple[int, int]], data: st.DataObject) -> None:
     cuts = [(min(a, len(text)), min(a + n, len(text))) for a, n in lengths]
