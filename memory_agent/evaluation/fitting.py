@@ -110,6 +110,22 @@ def left_out(folds: Sequence[Sequence[Example]], ridge: float = RIDGE, without: 
     return found
 
 
+def alone(folds: Sequence[Sequence[Example]], columns: Sequence[str]) -> list[Ranked]:
+    """Every question's candidates in the order of the plain sum of these features: an arm without a fit."""
+    weights = Weights(np.array([name in columns for name in NAMES], dtype=np.float32), 0.0)
+    return [row for fold in folds for row in ranked(fold, weights)]
+
+
+ARMS = {
+    "BM25": ("bm25",),
+    "BM25, names out": ("bm25_bare",),
+    "BM25 of the window, names out": ("window_bm25",),
+    "cosine": ("cosine_full",),
+    "cosine, names out": ("cosine_bare",),
+    "BM25 and cosine, names out": ("bm25_bare", "cosine_bare"),
+}
+"""What is ranked without a fit, for comparison."""
+
 GROUPS = {
     "names taken out": ("bm25_bare", "bm25_log", "cosine_bare", "cosine_raw"),
     "windows": ("window_bm25", "window_cosine", "window_covered"),
@@ -129,7 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m memory_agent.evaluation.fitting", description=__doc__)
     parser.add_argument("dataset", help="locomo:PATH or beam:DIR")
     parser.add_argument("--out", type=Path, help="where to write the weights fitted on everything")
-    parser.add_argument("--ablate", action="store_true", help="also leave out one group of features at a time")
+    parser.add_argument(
+        "--ablate", action="store_true", help="also the arms alone, and the fit without one group of features"
+    )
     given = parser.parse_args(arguments)
     conversations = load(given.dataset)
     embedder = load_embedder(Settings.load())
@@ -137,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures = summary(left_out(folds))
     report: dict[str, object] = {"leave_one_conversation_out": figures}
     if given.ablate:
+        report["alone"] = {name: summary(alone(folds, columns)) for name, columns in ARMS.items()}
         report["without"] = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
     if given.out:
         weights = fit([row for fold in folds for row in fold])
