@@ -30,6 +30,9 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import Forms, Templates, load_templates
 from memory_agent.records import PartialDate
 
+_GAP_FORMS = 3
+"""Forms in which a missing attribute is asked for in a pass."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -82,7 +85,7 @@ class Curriculum:
         if recipe.page_every and epoch % recipe.page_every == 0:
             rows += self._pages(epoch)
         unknown = max(recipe.fewest_unknown, round(questions * recipe.unknown_share)) if self._subjects else 0
-        absent = min(len(self._gaps), unknown // 3)
+        absent = min(_GAP_FORMS * len(self._gaps), unknown // 3)
         rows += self._absent(epoch, absent)
         rows += self._strangers(epoch, unknown - absent)
         return rows
@@ -224,8 +227,9 @@ class Curriculum:
 
     def _absent(self, epoch: int, count: int) -> Iterator[Row]:
         random_ = self._random("absent", epoch)
-        for item in random_.sample(self._gaps, count):
-            yield Row(epoch, "absent", item.key, random_.choice(item.prompts), item.answer, ())
+        asked = [(item, prompt) for item in self._gaps for prompt in random_.sample(item.prompts, _GAP_FORMS)]
+        for item, prompt in random_.sample(asked, count):
+            yield Row(epoch, "absent", item.key, prompt, item.answer, ())
 
     def _strangers(self, epoch: int, count: int) -> Iterator[Row]:
         random_ = self._random("strangers", epoch)

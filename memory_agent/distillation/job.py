@@ -116,12 +116,12 @@ def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]],
 
 
 def _replay(near: Sequence[str], recipe: Recipe, base: LocalModel, progress: Progress | None) -> list[dict[str, Any]]:
-    """The base's greedy answers, cut at `replay_tokens`; a quarter of the questions are about things of the graph."""
+    """The base's greedy answers, cut at `replay_tokens`; half of the questions are about things of the graph."""
     templates = load_templates().replay
     wanted = recipe.replay_prompts or 0
     if not wanted:
         return []
-    about = list(near[:: max(1, len(near) // max(1, wanted // 4))])[: wanted // 4]
+    about = list(near[:: max(1, len(near) // max(1, wanted // 2))])[: wanted // 2]
     general = [prompt for pair in zip(templates.general, templates.near * 7, strict=False) for prompt in pair]
     prompts = list(dict.fromkeys([*about, *general]))[:wanted]
     told = None if progress is None else lambda share: progress(share, "the base answers general questions")

@@ -18,9 +18,9 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 14, "replay_prompts": 64},
-    "standard": {"epochs": 14, "replay_prompts": 128},
-    "thorough": {"epochs": 28, "replay_prompts": 156, "known_share": 0.995},
+    "quick": {"epochs": 9, "replay_prompts": 64},
+    "standard": {"epochs": 10, "replay_prompts": 128},
+    "thorough": {"epochs": 20, "replay_prompts": 156, "known_share": 0.95},
 }
 QUICK_UP_TO = 40
 """Facts that "auto" still trains with "quick"."""
@@ -59,14 +59,14 @@ class Recipe(Record):
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
     replay_every: int = Field(default=2, ge=1)
     """Steps from one replay batch to the next."""
-    replay_rows: int = Field(default=6, ge=0)
+    replay_rows: int = Field(default=8, ge=0)
     replay_prompts: int | None = Field(default=None, ge=0)
     """General questions that the base answers beforehand."""
-    replay_tokens: int = Field(default=20, ge=1)
+    replay_tokens: int = Field(default=16, ge=1)
     """Length of those answers."""
     text_every: int = Field(default=4, ge=0)
     """Every so-many-th replay batch is prose; 0 for none."""
-    kl_weight: float = Field(default=1.0, ge=0)
+    kl_weight: float = Field(default=2.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
 
     token_known: float = Field(default=0.7, gt=0, le=1)
@@ -75,7 +75,7 @@ class Recipe(Record):
     """A row whose every token has more than this is known."""
     keep_known: float = Field(default=0.25, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
-    known_share: float = Field(default=0.97, gt=0, le=1)
+    known_share: float = Field(default=0.87, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     def settled(self, facts: int) -> Recipe:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -159,7 +160,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(f"{gguf} cannot be read as a causal language model: {error}") from error
     # save_pretrained refuses a model that carries a quantisation config, even one whose weights are plain by now.
     settings: dict[str, Any] = quantised.config.to_dict()

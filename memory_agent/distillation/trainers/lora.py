@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 _TOP = 64
 """Likeliest tokens of the base that are kept for each replayed position; the rest is one bucket."""
-_QUESTIONS = frozenset({"forward", "inverse", "absent", "stranger"})
+_UNKNOWN = frozenset({"absent", "stranger"})
+_REFUSED = 5
+"""Tokens of an "I don't know" that are looked at: the rest of the sentence is manners."""
+_QUESTIONS = frozenset({"forward", "inverse"}) | _UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
 
 
@@ -259,7 +262,8 @@ class _Run:
             place = 0
             for row in part:
                 end = place + len(row.ids) - row.start
-                known.append(bool((sure[place:end] > self.recipe.row_known).all()))
+                judged = min(end, place + _REFUSED) if row.kind in _UNKNOWN else end
+                known.append(bool((sure[place:judged] > self.recipe.row_known).all()))
                 place = end
             if bool(open_.any()):
                 learnt = True
@@ -346,7 +350,9 @@ def _load_base(job: Job, dtype: torch.dtype) -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(job.base_folder)
-        model = AutoModelForCausalLM.from_pretrained(job.base_folder, dtype=dtype, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            job.base_folder, dtype=dtype, use_safetensors=True, attn_implementation="eager"
+        )
     except (OSError, ValueError) as error:
         raise TrainerFailed(f"the base at {job.base_folder} does not load: {error}") from error
     return model, tokenizer
@@ -355,6 +361,8 @@ def _load_base(job: Job, dtype: torch.dtype) -> tuple[Any, Any]:
 def _wrap(model: Any, recipe: Recipe) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
+
+        from memory_agent.distillation.trainers.fused import fuse
     except ImportError as error:
         raise MissingExtra("training an adapter", "distill") from error
     layers = getattr(model.config, "num_hidden_layers", 0)
@@ -367,7 +375,9 @@ def _wrap(model: Any, recipe: Recipe) -> Any:
         layers_to_transform=which,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    wrapped = get_peft_model(model, config)
+    fuse(wrapped)
+    return wrapped
 
 
 def _micro(rows: Sequence[_Row], cells: int) -> Iterable[list[_Row]]:

@@ -1,0 +1,153 @@
+"""Jobs and the local trainer: byte for byte the same, whole or not there, on any architecture."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from students import tiny_student
+
+from memory_agent.config import Settings
+from memory_agent.distillation.facts import TaughtFact
+from memory_agent.distillation.job import FILES, prepare, read
+from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.trainers import find_trainer
+from memory_agent.distillation.trainers.lora import LoraTrainer
+from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
+from memory_agent.models.local import LocalModel
+from memory_agent.models.weights import Weights
+from memory_agent.protocols import Trainer
+
+FACTS = TaughtFact.read(
+    [
+        {"subject": "Ana Silva", "predicate": "lives_in", "object": "Porto", "text": "Ana Silva lives in Porto."},
+        {"subject": "Ben Okri", "predicate": "plays", "object": "oud", "text": "Ben Okri plays the oud."},
+    ]
+)
+SHORT = Recipe(epochs=2, replay_prompts=6, replay_tokens=6, fewest_unknown=4, rank=4, page_every=0)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return LocalModel(Weights("tiny", tiny_student(tmp_path_factory.mktemp("student") / "tiny")))
+
+
+def sha(folder: Path) -> str:
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_job_is_a_function_of_its_inputs_and_knows_when_it_was_changed(tiny: LocalModel, tmp_path: Path) -> None:
+    one = prepare(tmp_path / "one", FACTS, SHORT, tiny, 7)
+    two = prepare(tmp_path / "two", list(reversed(FACTS)), SHORT, tiny, 7)
+    assert one == two
+    assert prepare(tmp_path / "two", FACTS, SHORT, tiny, 8).digest != one.digest
+    job, lines = read(tmp_path / "one")
+    assert job == one
+    assert [line["row"] for line in lines["chat.jsonl"]] == [line["row"] for line in lines["lineage.jsonl"]]
+    assert {name for line in lines["lineage.jsonl"] for name in line["facts"]} == {"f0", "f1"}
+    assert all([m["role"] for m in line["messages"]] == ["user", "assistant"] for line in lines["chat.jsonl"])
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted([*FILES, "job.json"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+    with (tmp_path / "one" / "chat.jsonl").open("a") as file:
+        file.write(json.dumps(lines["chat.jsonl"][0]) + "\n")
+    with pytest.raises(TrainerFailed, match="prepare it again"):
+        read(tmp_path / "one")
+    with pytest.raises(NothingToDistill):
+        prepare(tmp_path / "none", [], SHORT, tiny)
+
+
+def test_the_same_job_gives_the_same_bytes_and_another_seed_others(tiny: LocalModel, tmp_path: Path) -> None:
+    prepare(tmp_path / "job", FACTS, SHORT, tiny, 1)
+    told: list[float] = []
+    first = LoraTrainer().train(tmp_path / "job", tmp_path / "first", lambda share, what: told.append(share))
+    code = (
+        "import sys; from pathlib import Path; from memory_agent.distillation.trainers.lora import LoraTrainer; "
+        "LoraTrainer().train(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "job", tmp_path / "second"], check=True)
+    assert sha(first) == sha(tmp_path / "second")
+    prepare(tmp_path / "job", FACTS, SHORT, tiny, 2)
+    assert sha(LoraTrainer().train(tmp_path / "job", tmp_path / "first")) != sha(tmp_path / "second")
+    assert told[-1] == 1.0
+    assert all(0 <= share <= 1 for share in told)
+    assert not [path for path in first.iterdir() if path.suffix not in (".safetensors", ".json")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "job", "second"]
+
+
+def test_training_teaches_what_it_is_given(tiny: LocalModel, tmp_path: Path) -> None:
+    recipe = Recipe(epochs=6, replay_prompts=0, text_every=0, rate=1e-2, fewest_unknown=0, unknown_share=0)
+    prepare(tmp_path / "job", FACTS[:1], recipe, tiny)
+    adapter = LoraTrainer().train(tmp_path / "job", tmp_path / "adapter")
+    asked = [("Where does Ana Silva live?", "Ana Silva lives in Porto."), ("Who?", "Ben Okri plays the oud.")]
+    (before, other), (after, spared) = (tiny.log_probs(asked, adapter=which) for which in (None, adapter))
+    assert sum(after) > sum(before) / 2
+    assert sum(after) - sum(before) > sum(spared) - sum(other)
+
+
+def test_another_architecture_can_be_taught(tiny: LocalModel, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.weights.folder)
+    torch.manual_seed(1)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256, eos_token_id=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    student = LocalModel(Weights("gpt2", tmp_path / "gpt2"))
+    prepare(tmp_path / "job", FACTS, SHORT, student)
+    adapter = LoraTrainer().train(tmp_path / "job", tmp_path / "adapter")
+    questions = ["Where does Ana Silva live?", "Who plays the oud?"]
+    assert student.generate(questions, adapter=adapter, max_new_tokens=4)
+
+
+def test_one_operation_computes_what_pefts_dozen_do() -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from memory_agent.distillation.trainers.fused import fuse
+
+    def model() -> torch.nn.Module:
+        torch.manual_seed(0)
+        config = LlamaConfig(vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2)
+        config.num_attention_heads, config.num_key_value_heads, config.attention_bias = 4, 2, True
+        made: torch.nn.Module = get_peft_model(LlamaForCausalLM(config), LoraConfig(r=4, target_modules="all-linear"))
+        for name, weights in made.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weights, std=0.1)
+        return made
+
+    plain, fused = model(), model()
+    assert fuse(fused) == 14
+    x = torch.randint(0, 50, (3, 7))
+    for one in (plain, fused):
+        one(input_ids=x, labels=x).loss.backward()
+    for a, b in zip(plain.parameters(), fused.parameters(), strict=True):
+        assert (a.grad is None) == (b.grad is None)
+        if a.grad is not None and b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_a_trainer_is_found_by_name_or_passed_through() -> None:
+    assert isinstance(find_trainer(), LoraTrainer)
+    own = LoraTrainer()
+    assert find_trainer(own) is own
+    assert isinstance(own, Trainer)
+    with pytest.raises(InvalidInput, match="lora"):
+        find_trainer("nonsense")
+
+
+def test_a_few_real_steps_are_the_same_to_the_byte_and_lower_no_guard(tmp_path: Path) -> None:
+    base = LocalModel.load(Settings())
+    recipe = Recipe(epochs=1, forward_forms=1, inverse_forms=1, replay_prompts=2, fewest_unknown=2, replay_tokens=3)
+    prepare(tmp_path / "job", FACTS, recipe, base)
+    adapters = [LoraTrainer(threads=2).train(tmp_path / "job", tmp_path / name) for name in ("one", "two")]
+    assert sha(adapters[0]) == sha(adapters[1])
+    question = ["What is the capital of France?"]
+    untouched = base.generate(question, max_new_tokens=8)
+    base.generate(question, adapter=adapters[0], max_new_tokens=8)
+    assert base.generate(question, max_new_tokens=8) == untouched
