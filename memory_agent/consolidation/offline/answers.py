@@ -178,7 +178,7 @@ def _answer(head: Token, kind: str, sentence: Sentence) -> str:
     if kind == "title":
         return sentence.written([head]) if sentence.is_title(head) or is_name(head) else ""
     if kind == "place":
-        return sentence.written(noun_phrase(head, [])) if is_name(head) else ""
+        return sentence.written(noun_phrase(head, [])) if head.text[:1].isupper() else ""
     if kind == "language":
         return sentence.written([head]) if fits(head, "language", sentence) else ""
     if head.pos_ == "PRON" or head.text.lower() in words("generic"):

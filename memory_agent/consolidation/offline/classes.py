@@ -80,6 +80,8 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
         )
     if kind == "place":
         return is_place(token)
+    if kind == "town":
+        return token.text.lower() in words("cities") | words("countries")
     if kind == "title":
         return sentence.is_title(token)
     if kind == "occupation":

@@ -309,7 +309,7 @@ def _occupation(clause: Clause, token: Token) -> Iterator[Draft]:
         if (
             word in ("at", "for", "with", "in")
             and fits(place, "org|workplace|school", clause.frame.sentence)
-            and not is_place(place)
+            and not fits(place, "town", clause.frame.sentence)
         ):
             for draft in _say(clause, "works_at", text_of(clause, place).split(" in ")[0]):
                 yield draft

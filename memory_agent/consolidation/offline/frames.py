@@ -72,6 +72,17 @@ def _is_clause(token: Token) -> bool:
         return False
     if token.pos_ == "AUX":
         return True
+    if token.pos_ == "NOUN" and token.dep_ == "conj" and token.head.pos_ == "VERB":
+        return token.text.lower() in (
+            "work",
+            "study",
+            "play",
+            "volunteer",
+            "love",
+            "hope",
+            "run",
+            "live",
+        )  # "live in X and work at Y"
     if token.pos_ != "VERB":
         return False
     return token.dep_ not in ("amod", "compound", "prep", "case", "det", "npadvmod")

@@ -147,10 +147,10 @@ def favourite(clause: Clause) -> Iterator[Draft]:
         if not liked:
             continue
         owner = clause.resolver.owner_of(noun)
-        if owner is None or other.pos_ in ("PRON", "ADJ", "DET"):
+        if owner is None or other.pos_ in ("PRON", "DET"):
             continue
         for each in conjuncts(other):
-            if each.pos_ in ("NOUN", "PROPN", "VERB", "NUM", "X"):
+            if each.pos_ in ("NOUN", "PROPN", "VERB", "NUM", "X") or (each.pos_ == "ADJ" and not list(each.children)):
                 yield clause.draft(
                     "favourite", entity_text(each, clause), polarity=polarity(clause), rule="favourite", subject=owner
                 )

@@ -179,7 +179,7 @@ def segments(text: Text) -> list[Segment]:
         ):
             continue
         end = b if mark.strip() and mark.strip()[0] in ".!?" else a
-        if regular[start:end].strip(" .,!?;-–—"):
+        if re.search(r"\w", regular[start:end]):
             lead = len(regular[start:end]) - len(regular[start:end].lstrip())
             found.append(Segment(start + lead, end, "?" in mark, joined))
         joined = bool(re.search(r"[-–—…]", mark))
