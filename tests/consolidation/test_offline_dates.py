@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_agent.consolidation.offline.dates import find, weekday_near
@@ -87,6 +87,7 @@ def test_roles(text, role):
     assert [e.role for e in find(text)] == [role]
 
 
+@settings(deadline=None)
 @given(days, st.integers(0, 6))
 def test_the_last_weekday_is_within_the_week_before(said, weekday):
     (found,) = find(f"last {WEEKDAYS[weekday]}")
@@ -95,6 +96,7 @@ def test_the_last_weekday_is_within_the_week_before(said, weekday):
     assert timedelta(days=1) <= said - day <= timedelta(days=7)
 
 
+@settings(deadline=None)
 @given(days, st.integers(0, 6))
 def test_the_next_weekday_mirrors_the_last(said, weekday):
     ahead, behind = weekday_near(said, weekday, "future"), weekday_near(said, weekday, "past")
@@ -103,6 +105,7 @@ def test_the_next_weekday_mirrors_the_last(said, weekday):
     assert ahead - behind in (timedelta(days=7), timedelta(days=14))
 
 
+@settings(deadline=None)
 @given(days, st.integers(1, 40), st.sampled_from(["day", "week", "month", "year"]))
 def test_ago_is_before_and_as_precise_as_its_unit(said, count, unit):
     (found,) = find(f"{count} {unit}s ago")
@@ -111,6 +114,7 @@ def test_ago_is_before_and_as_precise_as_its_unit(said, count, unit):
     assert resolved.earliest.date() <= said
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), days, st.sampled_from(["past", "future"]))
 def test_any_text_is_read_without_overlaps(text, said, direction):
     found = find(text)

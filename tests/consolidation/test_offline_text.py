@@ -1,12 +1,13 @@
 """Chat spelling made regular, with every character traced back."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_agent.consolidation.offline.text import left_out, regularise, segments
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_every_character_has_its_place(written):
     text = regularise(written)
