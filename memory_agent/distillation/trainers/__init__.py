@@ -21,10 +21,5 @@ def find_trainer(trainer: str | Trainer | None = None, **options: Any) -> Traine
     name = trainer or "lora"
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         return cast(Trainer, entry.load()(**options))
-    if name == "lora":
-        # Registered by the same door; this is for a checkout whose entry points were not installed anew.
-        from memory_agent.distillation.trainers.lora import LoraTrainer
-
-        return LoraTrainer(**options)
-    known = ", ".join(sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)} | {"lora"}))
+    known = ", ".join(sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)}))
     raise InvalidInput(f"no trainer is called {name!r} (known: {known})")
