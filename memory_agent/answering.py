@@ -118,6 +118,17 @@ def _prompt() -> str:
     return resources.files("memory_agent").joinpath("prompts/answer.md").read_text("utf-8").strip()
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """A question, by its place among those asked, that the student answers from a context."""
+
+    place: int
+    prompt: str
+    mode: Mode
+    sources: tuple[str, ...]
+    adapter: Adapter | None
+
+
 @dataclass
 class _Asking:
     """One call: a state of the space, and the models that answer."""
@@ -189,36 +200,49 @@ class _Asking:
 
     def from_retrieval(self, questions: Sequence[str]) -> list[Answer]:
         """Each from what is found for it."""
-        return [self._with_context(question, None) for question in questions]
+        return self._with_context([(question, None) for question in questions])
 
     def from_both(self, questions: Sequence[str]) -> list[Answer]:
         """Each from what is found for it, read by the student with the question's adapter on."""
-        answers = []
-        for question in questions:
-            route = self.route(question)
-            answers.append(self._with_context(question, route.adapters[0] if route.adapters else None))
-        return answers
+        routes = [self.route(question) for question in questions]
+        return self._with_context(
+            [(q, route.adapters[0] if route.adapters else None) for q, route in zip(questions, routes, strict=True)]
+        )
 
-    def _with_context(self, question: str, adapter: Adapter | None) -> Answer:
-        """From what is retrieved; "I don't know" without a model where nothing is."""
-        mode: Mode = "both" if adapter else "retrieval"
-        by_student = self.model is None or adapter is not None
-        budget = min(self.budget, STUDENT_BUDGET) if by_student else self.budget
-        found = _assembled(self.space, question, budget, token_counter(self.space.settings))
-        if not found.hits:
-            return Answer(text=UNKNOWN, mode=mode, note="nothing was found")
-        prompt = _prompt().format(context=found.text, question=question)
-        sources = tuple(hit.record.id for hit in found.hits)
-        if by_student:
-            folder = registry.folder_of(self.space, adapter) if adapter else None
-            (said,) = self.student.generate([prompt], adapter=folder, max_new_tokens=BASE_TOKENS)
-            return _answer(said, mode, sources, adapter.id if adapter else None)
+    def _with_context(self, asked: Sequence[tuple[str, Adapter | None]]) -> list[Answer]:
+        """From what is retrieved; "I don't know" without a model where nothing is. The student reads batch by batch."""
+        answers: dict[int, Answer] = {}
+        waiting: dict[Path | None, list[_Reading]] = {}
+        for n, (question, adapter) in enumerate(asked):
+            mode: Mode = "both" if adapter else "retrieval"
+            by_student = self.model is None or adapter is not None
+            budget = min(self.budget, STUDENT_BUDGET) if by_student else self.budget
+            found = _assembled(self.space, question, budget, token_counter(self.space.settings))
+            prompt = _prompt().format(context=found.text, question=question)
+            sources = tuple(hit.record.id for hit in found.hits)
+            if not found.hits:
+                answers[n] = Answer(text=UNKNOWN, mode=mode, note="nothing was found")
+            elif by_student:
+                folder = registry.folder_of(self.space, adapter) if adapter else None
+                waiting.setdefault(folder, []).append(_Reading(n, prompt, mode, sources, adapter))
+            else:
+                answers[n] = self._by_model(prompt, sources)
+        for folder, readings in waiting.items():
+            prompts = [reading.prompt for reading in readings]
+            said = self.student.generate(prompts, adapter=folder, max_new_tokens=BASE_TOKENS)
+            for reading, one in zip(readings, said, strict=True):
+                adapter_id = reading.adapter.id if reading.adapter else None
+                answers[reading.place] = _answer(one, reading.mode, reading.sources, adapter_id)
+        return [answers[n] for n in range(len(asked))]
+
+    def _by_model(self, prompt: str, sources: tuple[str, ...]) -> Answer:
+        """What the given chat model makes of a prompt with context."""
         assert self.model is not None
         message = self.model.invoke(prompt)
         usage = getattr(message, "usage_metadata", None) or {}
         count = token_counter(self.space.settings)
         spent = int(usage.get("total_tokens", 0)) or count(prompt) + count(message.text)
-        return Answer(text=message.text.strip(), mode=mode, sources=sources, tokens=spent)
+        return Answer(text=message.text.strip(), mode="retrieval", sources=sources, tokens=spent)
 
     def automatically(self, questions: Sequence[str]) -> list[Answer]:
         """See the module: weights where they are sure and borne out, else what is found, else "I don't know"."""
@@ -255,7 +279,7 @@ class _Asking:
 
     def _looked_up(self, question: str, why: str) -> Answer:
         """From retrieval, or "I don't know"."""
-        found = self._with_context(question, None)
+        (found,) = self._with_context([(question, None)])
         if says_unknown(found.text):
             found = _unknown(found)
         return found.model_copy(update={"note": why})

@@ -254,3 +254,12 @@ def test_nothing_in_nothing_out(extractor):
     assert extractor.extract([]) == []
     assert extractor.extract([turn("   ")]) == []
     assert extractor.extract([turn("😀😀"), turn("???", n=2), turn("\n\n", n=3)]) == []
+
+
+def test_a_named_pet_is_one_pet(read):
+    found = triples(p for p in read("I have a greyhound named Tuppence.") if p.predicate == "has_pet")
+    assert found == {("Edda", "has_pet", "Tuppence")}
+
+
+def test_a_code_is_no_age(read):
+    assert not [p for p in read("The PIN of our shed alarm is 4071.") if p.predicate == "has_age"]

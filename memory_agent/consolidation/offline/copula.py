@@ -57,6 +57,10 @@ _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
 
 
+_OLDEST = 130
+"""Years; a greater number is no age."""
+
+
 def apply(clause: Clause) -> Iterator[Draft]:
     """Every fact that the clause states by a complement."""
     frame = clause.frame
@@ -228,6 +232,7 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
                 c.dep_ in ("nsubj",) and c.text.lower() in ("it", "that", "this") for c in clause.frame.verb.children
             )
             and not is_time(token)
+            and not (number.text.isdigit() and int(number.text) > _OLDEST)
         ):
             yield from _say(clause, "has_age", number.text if unit in ("", "year") else text_of(clause, token))
         return

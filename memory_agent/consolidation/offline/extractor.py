@@ -113,10 +113,21 @@ class TurnReader:
         if not fiction:
             for draft, start, end in values.read(self.episode.content, self.discourse.speaker):
                 kept.setdefault(draft.key, (draft, start, end))
+        for draft, _, _ in list(kept.values()):
+            if draft.predicate == "species":
+                self._one_pet(kept, draft)
         for draft, _, _ in kept.values():
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
         return [self._proposal(*each) for each in kept.values()]
+
+    @staticmethod
+    def _one_pet(kept: dict[tuple[str, str, str], tuple[Draft, int, int]], species: Draft) -> None:
+        """A pet known by name is not said again as one of its species."""
+        owners = {d.subject for d, _, _ in kept.values() if d.predicate == "has_pet" and d.object == species.subject}
+        for key, (draft, _, _) in list(kept.items()):
+            if draft.predicate == "has_pet" and draft.object == species.object and draft.subject in owners:
+                del kept[key]
 
     def _only_a_date(self, sentence: Sentence, before: list[Draft]) -> bool:
         """A sentence that is only a date ("last Friday.", "no wait, Tuesday") dates what was said before it."""
