@@ -85,7 +85,7 @@ class Curriculum:
         if recipe.page_every and epoch % recipe.page_every == 0:
             rows += self._pages(epoch)
         unknown = max(recipe.fewest_unknown, round(questions * recipe.unknown_share)) if self._subjects else 0
-        absent = min(_GAP_FORMS * len(self._gaps), unknown // 3)
+        absent = min(_GAP_FORMS * len(self._gaps), unknown // 2)
         rows += self._absent(epoch, absent)
         rows += self._strangers(epoch, unknown - absent)
         return rows
@@ -261,9 +261,9 @@ class Curriculum:
                 first, last = strangers.coin(random_), strangers.coin(random_)
             if first in known or last in known:
                 continue
-            if parts and how > 0.82:
+            if parts and how > 0.9:
                 return f"{random_.choice(parts)[0]} {last}"
-            if parts and how > 0.64:
+            if parts and how > 0.8:
                 return f"{first} {random_.choice(parts)[-1]}"
             return f"{first} {last}"
 

@@ -98,7 +98,6 @@ def read(folder: Path) -> tuple[Job, dict[str, list[dict[str, Any]]]]:
 
 def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     chat, lineage = [], []
-    assert recipe.epochs is not None
     for epoch in range(recipe.epochs):
         for i, row in enumerate(curriculum.rows(epoch)):
             name = f"{epoch}.{i}"
@@ -118,7 +117,7 @@ def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]],
 def _replay(near: Sequence[str], recipe: Recipe, base: LocalModel, progress: Progress | None) -> list[dict[str, Any]]:
     """The base's greedy answers, cut at `replay_tokens`; half of the questions are about things of the graph."""
     templates = load_templates().replay
-    wanted = recipe.replay_prompts or 0
+    wanted = recipe.replay_prompts
     if not wanted:
         return []
     about = list(near[:: max(1, len(near) // max(1, wanted // 2))])[: wanted // 2]

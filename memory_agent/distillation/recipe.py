@@ -18,10 +18,11 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 9, "replay_prompts": 64},
-    "standard": {"epochs": 10, "replay_prompts": 128},
-    "thorough": {"epochs": 20, "replay_prompts": 156, "known_share": 0.95},
+    "quick": {"epochs": 6, "batch": 8, "rate": 2e-3, "replay_prompts": 64},
+    "standard": {},
+    "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.95},
 }
+"""What each size sets beside the defaults, which are those of "standard"."""
 QUICK_UP_TO = 40
 """Facts that "auto" still trains with "quick"."""
 
@@ -31,7 +32,7 @@ class Recipe(Record):
 
     size: Size = "auto"
 
-    epochs: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=7, ge=1)
     """Most passes over the curriculum; fewer when everything is known before."""
     forward_forms: int = Field(default=4, ge=1)
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
@@ -49,18 +50,18 @@ class Recipe(Record):
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     first_layer: int = Field(default=0, ge=0)
-    """Layers below it get no adapter."""
-    rate: float = Field(default=1e-3, gt=0)
+    """Layers below it get no adapter; at most half of them are left out."""
+    rate: float = Field(default=1.5e-3, gt=0)
     warm_up: int = Field(default=8, ge=0)
     """Steps of rising rate."""
     batch: int = Field(default=16, ge=1)
     """Curriculum rows in a step."""
     micro_tokens: int = Field(default=1024, ge=1)
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
-    replay_every: int = Field(default=2, ge=1)
+    replay_every: int = Field(default=3, ge=1)
     """Steps from one replay batch to the next."""
     replay_rows: int = Field(default=8, ge=0)
-    replay_prompts: int | None = Field(default=None, ge=0)
+    replay_prompts: int = Field(default=128, ge=0)
     """General questions that the base answers beforehand."""
     replay_tokens: int = Field(default=16, ge=1)
     """Length of those answers."""
@@ -79,7 +80,7 @@ class Recipe(Record):
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     def settled(self, facts: int) -> Recipe:
-        """This recipe for that many facts: `size` decided, and every number that follows from it filled in."""
+        """This recipe for that many facts: `size` decided, and every number that was not given set by it."""
         size = self.size if self.size != "auto" else ("quick" if facts <= QUICK_UP_TO else "standard")
-        given = {name: value for name, value in self.model_dump(exclude_unset=True).items() if value is not None}
+        given = self.model_dump(exclude_unset=True)
         return Recipe.model_validate({**_SIZES[size], **given, "size": size})

@@ -183,7 +183,6 @@ class _Run:
 
     def train(self) -> None:
         """All passes: until the questions are known at first sight, then one of falling rate."""
-        assert self.recipe.epochs is not None
         last = self.recipe.epochs - 1
         for epoch in range(self.recipe.epochs):
             final = epoch == last
@@ -304,7 +303,6 @@ class _Run:
     def _report(self, epoch: int, share: float, final: bool) -> None:
         if self.progress is None:
             return
-        assert self.recipe.epochs is not None
         known = self.state.history[-1]["known"] if self.state.history else 0.0
         # Most runs end well before the last pass allowed: count on what is known so far.
         ahead = (
@@ -366,18 +364,28 @@ def _wrap(model: Any, recipe: Recipe) -> Any:
     except ImportError as error:
         raise MissingExtra("training an adapter", "distill") from error
     layers = getattr(model.config, "num_hidden_layers", 0)
-    which = list(range(recipe.first_layer, layers)) if 0 < recipe.first_layer < layers else None
+    which = list(range(min(recipe.first_layer, layers // 2), layers))
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=_linear_names(model),
         layers_to_transform=which,
         task_type="CAUSAL_LM",
     )
     wrapped = get_peft_model(model, config)
     fuse(wrapped)
     return wrapped
+
+
+def _linear_names(model: Any) -> list[str]:
+    """What the linear layers inside the blocks are called ("q_proj", "c_fc" ...), all but the output head."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    linear = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)]
+    return sorted({name.rpartition(".")[2] for name, part in linear if part is not head})
 
 
 def _micro(rows: Sequence[_Row], cells: int) -> Iterable[list[_Row]]:
