@@ -136,6 +136,8 @@ def _converted(gguf: Path, cache: Path) -> Path:
     with FileLock(cache / f"{folder.name}.lock"):
         if folder.is_dir():
             return folder
+        for left in cache.glob(f".{folder.name}-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=cache))
         try:
             _convert(gguf, partial)

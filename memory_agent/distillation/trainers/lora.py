@@ -322,6 +322,8 @@ class _Run:
         if any(not math.isfinite(float(p.detach().abs().sum())) for p in self.weights):
             raise TrainerFailed("the training diverged: lower the recipe's rate")
         out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
             self.peft.peft_config["default"].base_model_name_or_path = self.job.base
