@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from memory_agent.records import Fact, PartialDate, Record
+from memory_agent.semantic.ontology import load
 
 _KIND = re.compile(r"\b(?:a|an|the|pet) ([a-z][a-z ]*?),? (?:named|called)\b")
 
@@ -29,13 +30,13 @@ class TaughtFact(Record):
 
     @classmethod
     def of(cls, fact: Fact) -> TaughtFact:
-        """A fact of the graph; `id` becomes `<fact id>@<version>`."""
+        """A fact of the graph; `id` becomes `<fact id>@<version>`. Its sentence is taught without its dates."""
         return cls(
             id=f"{fact.id}@{fact.version}",
             subject=fact.subject,
             predicate=fact.predicate,
             object=fact.object,
-            text=fact.text,
+            text=load().statement(fact.subject, fact.predicate, fact.object, past=fact.valid_to is not None),
             valid_from=fact.valid_from,
             valid_to=fact.valid_to,
         )

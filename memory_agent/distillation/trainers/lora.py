@@ -22,6 +22,7 @@ import random
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -327,7 +328,8 @@ class _Run:
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
             self.peft.peft_config["default"].base_model_name_or_path = self.job.base
-            self.peft.save_pretrained(partial, safe_serialization=True)
+            # The embeddings are the base's; to find that out, peft would ask the model hub.
+            self.peft.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             (partial / "README.md").unlink(missing_ok=True)
             about = {"passes": self.state.history, "steps": self.state.steps, "tokens": self.state.tokens}
             (partial / "training.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
@@ -375,7 +377,9 @@ def _wrap(model: Any, recipe: Recipe) -> Any:
         layers_to_transform=which,
         task_type="CAUSAL_LM",
     )
-    wrapped = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an older name
+        wrapped = get_peft_model(model, config)
     fuse(wrapped)
     return wrapped
 
