@@ -71,7 +71,7 @@ class Sample:
     stale: int | None = 8
     stranger: int | None = 10
     absent_attribute: int | None = 10
-    general: int | None = 6
+    general: int | None = 12
     near_general: int | None = 6
     canary: int | None = 8
 
@@ -222,8 +222,12 @@ def _strangers(facts: Sequence[Fact], known: set[str], values: tuple[str, ...], 
 
 
 def _absent(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
-    """Each subject asked for what others have and it has not."""
+    """Each subject asked for what others have and it has not.
+
+    Who is the object of a predicate is not asked for it: "Ana is Ben's sister" may well answer for Ben too.
+    """
     held = _groups(facts)
+    objects = {(fold(fact.object), fact.predicate) for fact in facts}
     subjects = sorted({fact.subject for fact in facts})
     return [
         Probe(
@@ -233,7 +237,7 @@ def _absent(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
         )
         for subject in subjects
         for fact in _one_of_each(facts)
-        if (subject, fact.predicate) not in held
+        if (subject, fact.predicate) not in held and (fold(subject), fact.predicate) not in objects
         for form in data.forms(fact.predicate).forward[:1]
     ]
 

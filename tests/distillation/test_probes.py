@@ -90,3 +90,9 @@ def test_every_form_names_what_it_asks_about() -> None:
         assert all("{s}" in form and "{o}" not in form for form in forms.forward), predicate
         assert all("{o}" in form and "{s}" not in form for form in forms.inverse), predicate
         assert all(("{o}" in form or "{a}" in form) and "{s}" not in form for form in forms.near), predicate
+
+
+def test_nobody_is_asked_for_what_a_fact_about_another_answers() -> None:
+    facts = [*FACTS, fact("6", "Ana Bell", "sibling", "Rolf Dane")]
+    asked = [p for p in build(facts, sample=EVERYTHING) if p.kind == "absent_attribute"]
+    assert not [p for p in asked if p.wrong == ("Rolf Dane",)]
