@@ -115,17 +115,23 @@ def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]],
 
 
 def _replay(near: Sequence[str], recipe: Recipe, base: LocalModel, progress: Progress | None) -> list[dict[str, Any]]:
-    """The base's greedy answers, cut at `replay_tokens`; half of the questions are about things of the graph."""
+    """The base's greedy answers, cut at `replay_tokens`; a third of the questions are about things of the graph."""
     templates = load_templates().replay
     wanted = recipe.replay_prompts
     if not wanted:
         return []
-    about = list(near[:: max(1, len(near) // max(1, wanted // 2))])[: wanted // 2]
-    general = [prompt for pair in zip(templates.general, templates.near * 7, strict=False) for prompt in pair]
-    prompts = list(dict.fromkeys([*about, *general]))[:wanted]
+    about = _spread(near, wanted // 3)
+    kindred = _spread(templates.near, (wanted - len(about)) // 4)
+    prompts = [*about, *kindred, *_spread(templates.general, wanted - len(about) - len(kindred))]
     told = None if progress is None else lambda share: progress(share, "the base answers general questions")
     answers = base.generate(prompts, max_new_tokens=recipe.replay_tokens, progress=told)
     return [{"messages": _messages(prompt, answer.text)} for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+def _spread(items: Sequence[str], count: int) -> list[str]:
+    """`count` of the items (all, if there are no more), evenly from the whole list."""
+    count = min(count, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _messages(prompt: str, answer: str) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 6, "batch": 8, "rate": 2e-3, "replay_prompts": 64},
+    "quick": {"epochs": 6, "batch": 8, "replay_prompts": 64},
     "standard": {},
     "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.95},
 }

@@ -197,7 +197,7 @@ class _Run:
 
     def _pass(self, epoch: int, final: bool) -> float:
         """One pass; the share of its question rows (kept or left out as known) that was known at first sight."""
-        rows, left_out = self._kept(epoch)
+        rows, left_out = self._kept(epoch, final)
         batches = self._batches(rows, epoch)
         seen: dict[str, list[bool]] = {}
         kinds: dict[str, list[bool]] = {}
@@ -216,16 +216,17 @@ class _Run:
         self.state.history.append({"epoch": epoch, "rows": len(rows), "known": share, **shares})
         return share
 
-    def _kept(self, epoch: int) -> tuple[list[_Row], int]:
-        """The rows of a pass without most of those whose group is known, and how many were left out."""
+    def _kept(self, epoch: int, final: bool) -> tuple[list[_Row], int]:
+        """The rows of a pass without most of those whose group is known, and how many were left out.
+
+        The last pass has them all: otherwise what it settles is an adapter that mostly heard "I don't know".
+        """
         draw = random.Random(f"{self.job.seed}/kept/{epoch}")
         rows = self.passes.get(epoch, [])
         kept = []
         for row in rows:
-            chance = 1.0
-            if row.kind in ("forward", "inverse", "absent") and self.state.streak.get(row.group, 0) >= 1:
-                chance = self.recipe.keep_known
-            if draw.random() < chance:
+            known = row.kind in ("forward", "inverse", "absent") and self.state.streak.get(row.group, 0) >= 1
+            if final or not known or draw.random() < self.recipe.keep_known:
                 kept.append(row)
         return kept, len(rows) - len(kept)
 
