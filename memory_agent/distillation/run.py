@@ -243,7 +243,7 @@ class _Distillation:
             "shard": shard.id,
             "digest": found.digests[shard.id],
             "base": self.student.revision,
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": self.recipe.settled(len(shard.facts) + len(shard.past)).model_dump(mode="json"),
             "seed": self.seed,
             "facts": shard.taught,
             "entities": shard.entities,
