@@ -14,7 +14,7 @@ from memory_agent.episodic.screening import screen
 from memory_agent.episodic.taking import digest
 from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Query, Transaction
-from memory_agent.records import Claim, Entity, Episode, Fact, PartialDate, Rejection
+from memory_agent.records import Claim, Episode, Fact, PartialDate, Rejection
 from memory_agent.semantic.entities import Directory
 from memory_agent.semantic.folding import key
 from memory_agent.semantic.lineage import claims_of
@@ -126,13 +126,9 @@ def correct_episode(space: Space, id: str, content: str) -> Episode:
         tx.delete(Rejection, [r.id for r in tx.select(Rejection, Query(where={"episode_id": id}))])
         tx.put(new)
         touched = {c.subject_id for c in claims} | {c.object_id for c in claims if c.object_id}
-        rederive(tx, touched, Directory(_entities(tx)), ontology, now)
+        rederive(tx, touched, Directory.of(tx), ontology, now)
         tx.audit("update", [id])
         return new
-
-
-def _entities(tx: Transaction) -> dict[str, Entity]:
-    return {e.id: e for e in tx.select(Entity)}
 
 
 def _episode(space: Space, fact: Fact, statement: str) -> Episode:
