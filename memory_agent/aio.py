@@ -5,31 +5,52 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from memory_agent.faces import Blocks
 from memory_agent.memory import Memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F")
 
 
-def _bridge(
-    method: Callable[Concatenate[Memory, P], T],
-) -> Callable[Concatenate[AsyncMemory, P], Coroutine[Any, Any, T]]:
-    """The method of AsyncMemory that runs `method` in a thread, so that the event loop is never held."""
+def _bridge(method: Callable[Concatenate[F, P], T]) -> Callable[Concatenate[_Bridge[F], P], Coroutine[Any, Any, T]]:
+    """The twin of `method` that runs it in a thread, so that the event loop is never held."""
 
     @functools.wraps(method)
-    async def call(self: AsyncMemory, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(method, self.memory, *args, **kwargs)
+    async def call(self: _Bridge[F], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self._face, *args, **kwargs)
 
     return call
 
 
-class AsyncMemory:
+class _Bridge(Generic[F]):
+    """An asyncio face over a synchronous one."""
+
+    def __init__(self, face: F) -> None:
+        self._face = face
+
+
+class AsyncBlocks(_Bridge[Blocks]):
+    """The blocks of a memory for asyncio: the same calls, awaited."""
+
+    put = _bridge(Blocks.put)
+    all = _bridge(Blocks.all)
+    get = _bridge(Blocks.get)
+    history = _bridge(Blocks.history)
+    append = _bridge(Blocks.append)
+    replace = _bridge(Blocks.replace)
+    rethink = _bridge(Blocks.rethink)
+
+
+class AsyncMemory(_Bridge[Memory]):
     """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
 
     def __init__(self, memory: Memory) -> None:
+        super().__init__(memory)
         self.memory = memory
+        self.blocks = AsyncBlocks(memory.blocks)
 
     @classmethod
     async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:

@@ -28,8 +28,9 @@ from memory_agent.distillation.routing import Route, Router, facts_taught, is_pe
 from memory_agent.errors import InvalidInput, MissingExtra, ModelNotFound
 from memory_agent.models.local import Generation, LocalModel
 from memory_agent.protocols import Query
-from memory_agent.records import Adapter, Answer, Block, Context, Entity, Fact, Hit, Mode
+from memory_agent.records import Adapter, Answer, Context, Entity, Fact, Hit, Mode
 from memory_agent.space import Space
+from memory_agent.working import blocks
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -91,8 +92,7 @@ def context(space: Space, question: str, *, budget: int = 2000) -> Context:
 
 def _assembled(space: Space, question: str, budget: int, count: Callable[[str], int]) -> Context:
     hits = retrieval.search(space, question, limit=HITS).hits
-    blocks = [block for block in space.ledger.select(Block) if block.agent in (None, space.agent)]
-    return working.assemble(question, hits, budget=budget, count_tokens=count, blocks=blocks)
+    return working.assemble(question, hits, budget=budget, count_tokens=count, blocks=blocks.every(space))
 
 
 def token_counter(settings: Settings) -> Callable[[str], int]:

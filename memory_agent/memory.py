@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
+from memory_agent import upkeep
 from memory_agent.config import Settings
+from memory_agent.faces import Blocks
+from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
 from memory_agent.records import (
     AddReport,
@@ -23,7 +27,7 @@ from memory_agent.records import (
     Stored,
     Turn,
 )  # fmt: skip
-from memory_agent.space import Space, SystemClock, open_backend, space_key
+from memory_agent.space import Space
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -39,12 +43,13 @@ class Memory:
     """One user's memory in one store. Use it as a context manager, or call `close`.
 
     Safe to share between threads. Every id it gives out can be passed to `get`, `explain`,
-    `history` and `forget`.
+    `history` and `forget`. `blocks` are the labelled pieces of working memory.
     """
 
     def __init__(self, backend: Backend, space: Space) -> None:
         self._backend = backend
         self.space = space
+        self.blocks = Blocks(space)
 
     @classmethod
     def open(
@@ -67,28 +72,11 @@ class Memory:
 
         Raises ScopeRequired without a user, UnknownStore, StoreBusy, StoreCorrupt, StoreTooNew or EmbedderChanged.
         """
-        from memory_agent.models.embedders import Embedder, load_embedder
-
-        settings = settings or Settings.load()
-        tenant, user = tenant or settings.tenant, user or settings.user
-        key = space_key(tenant, user)
-        backend = open_backend(fspath(store) if store is not None else settings.store)
-        named = type(embedder).__qualname__ if embedder is not None else ""
-        space = Space(
-            key=key,
-            tenant=tenant,
-            user=user,
-            agent=agent or settings.agent or None,
-            ledger=backend.ledger.space(key),
-            index=backend.index.space(key),
-            embedder=load_embedder(settings) if embedder is None else Embedder(embedder, named),
-            folder=backend.folder / "spaces" / key.replace("/", "@"),
-            settings=settings,
-            clock=clock or SystemClock(),
+        backend, space = open_space(
+            store, user=user, tenant=tenant, agent=agent, embedder=embedder, clock=clock, settings=settings
         )
-        memory = cls(backend, space)
-        memory._catch_up(rebuild)
-        return memory
+        upkeep.catch_up(space, rebuild=rebuild)
+        return cls(backend, space)
 
     def close(self) -> None:
         """Let go of the store. Nothing is lost without it: every write was durable when it returned."""
@@ -101,14 +89,6 @@ class Memory:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _catch_up(self, rebuild: bool = False) -> None:
-        from memory_agent.retrieval import index
-
-        if rebuild:
-            index.rebuild(self.space)
-        else:
-            index.catch_up(self.space)
-
     def add(self, turns: Sequence[Turn | Mapping[str, Any]], *, session: str | None = None) -> AddReport:
         """Take turns in. When it returns, they are on disk and can be found.
 
@@ -117,7 +97,7 @@ class Memory:
         from memory_agent import episodic
 
         report = episodic.take_in(self.space, turns, session)
-        self._catch_up()
+        upkeep.catch_up(self.space)
         return report
 
     def consolidate(
@@ -130,7 +110,7 @@ class Memory:
         from memory_agent import consolidation
 
         report = consolidation.consolidate(self.space, extractor, progress)
-        self._catch_up()
+        upkeep.catch_up(self.space)
         return report
 
     def search(
@@ -200,7 +180,7 @@ class Memory:
         return lineage.explain(self.space, id)
 
     def history(self, id: str) -> list[Stored]:
-        """Every version of a record, oldest first. Raises NotFound."""
+        """Every version of a record, oldest first; of a block every edit, with its reason. Raises NotFound."""
         from memory_agent.semantic import lineage
 
         return lineage.history(self.space, id)
@@ -223,7 +203,7 @@ class Memory:
         record = editing.update(
             self.space, id, object=object, valid_from=valid_from, valid_to=valid_to, content=content
         )
-        self._catch_up()
+        upkeep.catch_up(self.space)
         return record
 
     def forget(self, id: str, *, reason: str, dry_run: bool = False) -> ForgetReport:
@@ -231,16 +211,7 @@ class Memory:
 
         Nothing of it stays in any file of the store. `dry_run` says what would go. Raises NotFound.
         """
-        from memory_agent.consolidation import forgetting
-        from memory_agent.distillation import registry
-
-        report = forgetting.forget(self.space, id, reason=reason, dry_run=dry_run)
-        if not dry_run:
-            registry.sweep(self.space)
-            self._catch_up()
-            self._backend.index.compact()
-            self._backend.ledger.compact()
-        return report
+        return upkeep.forget(self._backend, self.space, id, reason=reason, dry_run=dry_run)
 
     def context(self, question: str, *, budget: int = 2000) -> Context:
         """What a model would be shown for this question, within `budget` tokens of the student's tokenizer."""
@@ -273,3 +244,8 @@ class Memory:
     def check(self) -> list[str]:
         """Problems found in the stored data; empty when it is whole."""
         return self._backend.ledger.check()
+
+
+def as_agent(memory: Memory, name: str) -> Memory:
+    """The same memory as the agent of that name sees it: its own blocks beside the shared ones. Needs no closing."""
+    return Memory(memory._backend, replace(memory.space, agent=name))

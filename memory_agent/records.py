@@ -8,6 +8,7 @@ Stored records (each a row in the ledger, named by `(kind, id)` in one space):
     Entity       somebody or something that claims are about
     Fact         what the claims of one (subject, predicate) amount to; one row per version
     Block        a labelled piece of working memory that stays in the window
+    BlockVersion a block as one edit left it, with the reason
     Summary      a text that stands for several records, each of them named
     Run          one consolidation or distillation, its report and its state
     Adapter      one set of trained weights, what it knows and whether it may answer
@@ -274,7 +275,25 @@ class Block(Stored):
     """Most characters `value` may hold."""
     read_only: bool = False
     agent: str | None = None
+    """The agent whose block it is; None when all agents of this user share it."""
+    version: int = 1
     updated_at: Instant
+
+
+class BlockVersion(Stored):
+    """A block as one edit left it; its versions together are the block's history."""
+
+    kind: ClassVar[str] = "block_version"
+    columns: ClassVar[tuple[str, ...]] = ("block_id",)
+
+    block_id: str
+    version: int
+    value: str
+    action: Literal["put", "append", "replace", "rethink"]
+    actor: str
+    """"owner" or "agent"."""
+    reason: str = ""
+    at: Instant
 
 
 class Summary(Stored):
@@ -461,13 +480,13 @@ class ForgetReport(Record):
 class Explanation(Record):
     """A record's lineage, both ways: what it rests on and what rests on it."""
 
-    record: Episode | Claim | Rejection | Entity | Fact | Block | Summary | Run | Adapter | Tombstone
+    record: Episode | Claim | Rejection | Entity | Fact | Block | BlockVersion | Summary | Run | Adapter | Tombstone
     rests_on: tuple[Stored, ...] = ()
     supports: tuple[Stored, ...] = ()
     text: str = ""
 
 
 STORED: tuple[type[Stored], ...] = (
-    Episode, Claim, Rejection, Entity, Fact, Block, Summary, Run, Adapter, Tombstone,
+    Episode, Claim, Rejection, Entity, Fact, Block, BlockVersion, Summary, Run, Adapter, Tombstone,
 )  # fmt: skip
 """Every kind of record a ledger holds."""

@@ -6,6 +6,8 @@ import inspect
 
 import memory_agent
 from memory_agent import AsyncMemory, Memory
+from memory_agent.aio import AsyncBlocks
+from memory_agent.faces import Blocks
 
 OWN_TO_ONE_FACE = {"space", "memory"}
 
@@ -20,8 +22,9 @@ def test_every_call_has_an_async_twin_of_the_same_signature() -> None:
     def calls(face: type) -> set[str]:
         return {name for name in vars(face) if not name.startswith("_")} - OWN_TO_ONE_FACE
 
-    assert calls(Memory) == calls(AsyncMemory)
-    for name in calls(Memory) - {"open"}:
-        twin = getattr(AsyncMemory, name)
-        assert inspect.iscoroutinefunction(twin), name
-        assert inspect.signature(twin) == inspect.signature(getattr(Memory, name)), name
+    for face, twin in ((Memory, AsyncMemory), (Blocks, AsyncBlocks)):
+        assert calls(face) == calls(twin)
+        for name in calls(face) - {"open"}:
+            method = getattr(twin, name)
+            assert inspect.iscoroutinefunction(method), name
+            assert inspect.signature(method) == inspect.signature(getattr(face, name)), name

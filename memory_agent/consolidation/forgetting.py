@@ -34,6 +34,7 @@ from memory_agent.records import (
     STORED,
     Adapter,
     Block,
+    BlockVersion,
     Claim,
     Entity,
     Episode,
@@ -160,7 +161,10 @@ class _Forgetting:
             return self._target_claims(claims_of(self._tx, versions, self._directory, self._ontology))
         if isinstance(record, Entity):
             return self._target_entity(record)
-        if isinstance(record, (Block, Summary, Rejection)):
+        if isinstance(record, Block):
+            edits = self._tx.select(BlockVersion, Query(where={"block_id": record.id}))
+            return _Target(records=[record, *edits])
+        if isinstance(record, (Summary, Rejection)):
             return _Target(records=[record])
         raise InvalidInput(f"{record.id} is a {record.kind}, which cannot be forgotten; forget what it rests on")
 
@@ -225,6 +229,9 @@ class _Forgetting:
             value = without_mentions(block.value, target.names)
             if value != block.value:
                 self._tx.put(block.model_copy(update={"value": value}))
+        for edit in self._tx.select(BlockVersion) if target.names else ():
+            cleared = {name: without_mentions(getattr(edit, name), target.names) for name in ("value", "reason")}
+            self._tx.put(edit.model_copy(update=cleared))
 
     def _replace(self, episode: Episode, cut: Redaction, names: Sequence[str]) -> None:
         """Store the redacted turn, and move every claim and source that points into it."""

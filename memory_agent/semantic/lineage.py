@@ -12,6 +12,8 @@ from memory_agent.protocols import Query, Reader
 from memory_agent.records import (
     STORED,
     Adapter,
+    Block,
+    BlockVersion,
     Claim,
     Entity,
     Episode,
@@ -30,16 +32,19 @@ from memory_agent.space import Space
 
 
 def history(space: Space, id: str) -> list[Stored]:
-    """Every version of the record of that id, oldest first; one for all kinds but facts. Raises NotFound."""
+    """Every version of the record of that id, oldest first; one for all kinds but facts and blocks. Raises NotFound."""
     for kind in STORED:
         if found := space.ledger.select(kind, Query(ids=[id])):
+            if kind is Block and (edits := _edits(space.ledger, id)):
+                return [*edits]
             return sorted(found, key=lambda r: r.version if isinstance(r, Fact) else 0)
     raise NotFound(f"no record {id!r} stands in the memory of {space.user!r}")
 
 
 def get(space: Space, id: str) -> Stored:
     """The record of that id; a fact's latest version. Raises NotFound."""
-    return history(space, id)[-1]
+    last = history(space, id)[-1]
+    return space.ledger.select(Block, Query(ids=[id]))[0] if isinstance(last, BlockVersion) and last.id != id else last
 
 
 def explain(space: Space, id: str) -> Explanation:
@@ -71,6 +76,8 @@ def explain(space: Space, id: str) -> Explanation:
         rests_on = _versions(reader, record.facts)
     elif isinstance(record, Summary):
         rests_on = _by_ids(reader, record.of)
+    elif isinstance(record, Block):
+        supports = history(space, id)
     elif isinstance(record, Run):
         rests_on = reader.select(Episode, Query(where={"run": record.id}))
         supports = [r for r in reader.select(Claim) if r.run == record.id] or reader.select(
@@ -80,6 +87,11 @@ def explain(space: Space, id: str) -> Explanation:
     return Explanation.model_validate(
         {"record": record, "rests_on": tuple(rests_on), "supports": tuple(supports), "text": text}
     )
+
+
+def _edits(reader: Reader, block_id: str) -> list[BlockVersion]:
+    edits = reader.select(BlockVersion, Query(where={"block_id": block_id}))
+    return sorted(edits, key=lambda edit: edit.version)
 
 
 def claims_about(reader: Reader, ids: Sequence[str]) -> list[Claim]:
@@ -185,6 +197,11 @@ def _line(record: Stored) -> str:
             said = f"{record.shard} ({', '.join([record.state, *record.reasons])})"
         case Summary():
             said = record.text
+        case Block():
+            said = f"{record.label} ({len(record.value)} of {record.limit} characters): {record.value}"
+        case BlockVersion():
+            because = f", {record.reason}" if record.reason else ""
+            said = f"{record.action} by {record.actor}, {record.at:%Y-%m-%d}{because}: {record.value}"
         case _:
             said = record.kind
     return f"{record.kind} {record.id}: {said}"

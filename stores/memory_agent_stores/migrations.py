@@ -58,7 +58,18 @@ def _0001_tables(db: sqlite3.Connection) -> None:
             db.execute(f"CREATE INDEX {table}_{column} ON {table} (space, {column})")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_0001_tables,)
+def _0002_block_versions(db: sqlite3.Connection) -> None:
+    """The history of blocks, and the turns of a session by their time."""
+    db.execute(
+        "CREATE TABLE block_version (row INTEGER PRIMARY KEY, space INTEGER NOT NULL REFERENCES space (id),"
+        " id TEXT NOT NULL, seq INTEGER NOT NULL, block_id TEXT, body TEXT NOT NULL, UNIQUE (space, id))"
+    )
+    for column in ("seq", "block_id"):
+        db.execute(f"CREATE INDEX block_version_{column} ON block_version (space, {column})")
+    db.execute("CREATE INDEX episode_session_at ON episode (space, session, at)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_0001_tables, _0002_block_versions)
 """In the order they are applied; a step's name is its function's."""
 
 

@@ -72,7 +72,11 @@ def test_an_old_file_is_migrated_and_keeps_what_it_holds(tmp_path: Path, monkeyp
         ledger.close()
     with closing(on_file(tmp_path)) as db:
         assert db.execute("SELECT note FROM episode").fetchall() == [("migrated",)]
-        assert [name for (name,) in db.execute("SELECT name FROM migration")] == ["0001_tables", "9001_notes"]
+        assert [name for (name,) in db.execute("SELECT name FROM migration")] == [
+            "0001_tables",
+            "0002_block_versions",
+            "9001_notes",
+        ]
 
 
 def test_a_migration_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from memory_agent.records import (
     Adapter,
     Block,
+    BlockVersion,
     Claim,
     Entity,
     Episode,
@@ -50,6 +51,9 @@ def one_of_each() -> list[Stored]:
         Entity(id="alice", name="Alice", type="person", aliases=("Al",)),
         a_fact(valid_from=PartialDate("2024-W11"), sources=(source,), polarity="-", modality="planned", confidence=0.5),
         Block(id="b1", label="human", value="Likes tea", updated_at=DAWN),
+        BlockVersion(
+            id="b1@1", block_id="b1", version=1, value="Likes tea", action="put", actor="owner", reason="told", at=DAWN
+        ),
         Summary(id="m1", about="s1", text="A move.", of=("e1",), at=DAWN),
         Run(id="r1", job="consolidate", state="done", started_at=DAWN, report={"claims": 1}),
         Adapter(id="a1", shard="alice", state="off", base="b", facts=("f1@1",), sha256="0", created_at=DAWN),

@@ -1,0 +1,49 @@
+"""Opening a store for one user: what a handle is made of, put together from settings and arguments."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+from memory_agent.config import Settings
+from memory_agent.protocols import Backend, Clock
+from memory_agent.space import Space, SystemClock, open_backend, space_key
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+
+def open_space(
+    store: str | PathLike[str] | None,
+    *,
+    user: str | None,
+    tenant: str | None,
+    agent: str | None,
+    embedder: Embeddings | None,
+    clock: Clock | None,
+    settings: Settings | None,
+) -> tuple[Backend, Space]:
+    """The opened store and the one space of it that these arguments name; see `Memory.open`.
+
+    Raises ScopeRequired before anything is opened, then what the store raises.
+    """
+    from memory_agent.models.embedders import Embedder, load_embedder
+
+    settings = settings or Settings.load()
+    tenant, user = tenant or settings.tenant, user or settings.user
+    key = space_key(tenant, user)
+    backend = open_backend(fspath(store) if store is not None else settings.store)
+    named = type(embedder).__qualname__ if embedder is not None else ""
+    space = Space(
+        key=key,
+        tenant=tenant,
+        user=user,
+        agent=agent or settings.agent or None,
+        ledger=backend.ledger.space(key),
+        index=backend.index.space(key),
+        embedder=load_embedder(settings) if embedder is None else Embedder(embedder, named),
+        folder=backend.folder / "spaces" / key.replace("/", "@"),
+        settings=settings,
+        clock=clock or SystemClock(),
+    )
+    return backend, space
