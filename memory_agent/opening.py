@@ -12,6 +12,8 @@ from memory_agent.space import Space, SystemClock, open_backend, space_key
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
+    from memory_agent.models.embedders import Embedder
+
 
 def open_space(
     store: str | PathLike[str] | None,
@@ -27,23 +29,50 @@ def open_space(
 
     Raises ScopeRequired before anything is opened, then what the store raises.
     """
-    from memory_agent.models.embedders import Embedder, load_embedder
-
     settings = settings or Settings.load()
     tenant, user = tenant or settings.tenant, user or settings.user
-    key = space_key(tenant, user)
+    space_key(tenant, user)
     backend = open_backend(fspath(store) if store is not None else settings.store)
-    named = type(embedder).__qualname__ if embedder is not None else ""
-    space = Space(
+    space = bind(
+        backend,
+        user=user,
+        tenant=tenant,
+        agent=agent or settings.agent or None,
+        embedder=embedder_of(embedder, settings),
+        clock=clock,
+        settings=settings,
+    )
+    return backend, space
+
+
+def embedder_of(embedder: Embeddings | None, settings: Settings) -> Embedder:
+    """The caller's embedder under the name of its class, or the settings' own."""
+    from memory_agent.models.embedders import Embedder, load_embedder
+
+    return load_embedder(settings) if embedder is None else Embedder(embedder, type(embedder).__qualname__)
+
+
+def bind(
+    backend: Backend,
+    *,
+    user: str,
+    tenant: str,
+    agent: str | None,
+    embedder: Embedder,
+    settings: Settings,
+    clock: Clock | None = None,
+) -> Space:
+    """One user's space of a store that is open. Raises ScopeRequired."""
+    key = space_key(tenant, user)
+    return Space(
         key=key,
         tenant=tenant,
         user=user,
-        agent=agent or settings.agent or None,
+        agent=agent,
         ledger=backend.ledger.space(key),
         index=backend.index.space(key),
-        embedder=load_embedder(settings) if embedder is None else Embedder(embedder, named),
+        embedder=embedder,
         folder=backend.folder / "spaces" / key.replace("/", "@"),
         settings=settings,
         clock=clock or SystemClock(),
     )
-    return backend, space

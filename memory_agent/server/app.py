@@ -1,0 +1,60 @@
+"""The application: the routers, what stands around them, and an OpenAPI document that is true."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from memory_agent.memories import Memories
+from memory_agent.server import problems
+from memory_agent.server.limits import SizeLimit
+from memory_agent.server.metrics import Measured
+from memory_agent.server.problems import COMMON, Problem
+from memory_agent.server.routes import open_routers, routers
+from memory_agent.server.serving import Options, Serving
+
+DESCRIPTION = (
+    "Memory for language-model agents. A key is bound to one tenant; users are spaces within it. Times are UTC. "
+    "Errors are problem documents (RFC 9457). A POST, PATCH or DELETE may carry an `Idempotency-Key`."
+)
+
+
+def build(memories: Memories, options: Options | None = None) -> FastAPI:
+    """The application over the memories of one store; it closes them when it shuts down."""
+    serving = Serving.over(memories, options or Options())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        serving.close()
+
+    app = FastAPI(title="slowwave", version=version("slowwave"), description=DESCRIPTION, lifespan=lifespan)
+    app.state.serving = serving
+    for router in routers:
+        app.include_router(router, responses=COMMON)
+    for router in open_routers:
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(SizeLimit, most=serving.options.most_bytes)
+    app.add_middleware(Measured)
+    _document(app)
+    return app
+
+
+def _document(app: FastAPI) -> None:
+    """Add the problem schema to the OpenAPI document, and take out FastAPI's own error schemas, which we never send."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

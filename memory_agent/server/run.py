@@ -1,0 +1,49 @@
+"""Starting the server: where it may listen, and with or without keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from memory_agent.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from memory_agent.memories import Memories
+    from memory_agent.server.serving import Options
+
+CREATE = "memory-agent key create --role admin --name me"
+
+
+def application(memories: Memories, host: str, options: Options | None = None) -> FastAPI:
+    """The application to serve at `host`: with keys where there are any; without, on this machine alone.
+
+    Raises InvalidInput when there is no key and `host` can be reached from elsewhere, MissingExtra without FastAPI.
+    """
+    from memory_agent.server import create_app
+
+    app = create_app(memories, options)
+    serving = app.state.serving
+    if serving.keys.standing():
+        return app
+    from memory_agent.server.serving import is_loopback
+
+    if not is_loopback(host):
+        serving.database.close()
+        raise InvalidInput(
+            f"there is no API key, and {host} can be reached from elsewhere: make one with `{CREATE}`, "
+            "or listen on 127.0.0.1"
+        )
+    serving.options = replace(serving.options, keyless=True)
+    return app
+
+
+def run(memories: Memories, host: str, port: int, options: Options | None = None) -> None:
+    """Serve until interrupted. Raises as `application`, and OSError when the port is taken."""
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtra("the server", "server") from error
+    app = application(memories, host, options)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)

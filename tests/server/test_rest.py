@@ -1,0 +1,152 @@
+"""REST over real HTTP semantics: what comes back, and in which shape errors come."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import Client, say
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from memory_agent.server.problems import MEDIA
+
+
+def test_what_is_said_is_found_read_into_the_graph_explained_and_forgotten(client: Client) -> None:
+    c = client()
+    say(c, "alice", "I live in Porto.", "My sister is called Ana.")
+    found = c.post("/v1/spaces/alice/search", json={"query": "Porto", "kinds": ["episode"]}).json()
+    assert found["hits"][0]["record"]["content"] == "I live in Porto."
+    report = c.post("/v1/spaces/alice/consolidations").json()
+    facts = c.get("/v1/spaces/alice/facts", params={"about": "alice"}).json()["items"]
+    assert {fact["id"] for fact in facts} <= set(report["facts_added"])
+    (home,) = [fact for fact in facts if fact["object"] == "Porto"]
+    assert [edge["key"] for edge in c.get("/v1/spaces/alice/graph").json()["edges"] if edge["key"] == home["id"]]
+    lineage = c.get(f"/v1/spaces/alice/records/{home['id']}/explain").json()
+    assert "episode" in {each["kind"] for each in lineage["rests_on"]}
+    assert c.get(f"/v1/spaces/alice/records/{home['id']}/history").json()[0]["record"]["object"] == "Porto"
+    context = c.post("/v1/spaces/alice/context", json={"question": "Where is home?", "budget": 200}).json()
+    assert "Porto" in context["text"]
+    assert context["tokens"] <= 200
+    gone = c.post("/v1/spaces/alice/forget", json={"id": home["id"], "reason": "asked"}).json()
+    assert gone["forgotten"]["fact"] == [home["id"]]
+    assert c.get(f"/v1/spaces/alice/records/{home['id']}").status_code == 404
+    assert [run["job"] for run in c.get("/v1/spaces/alice/runs").json()["items"]] == ["consolidate"]
+    assert c.get("/v1/spaces/alice/adapters").json()["items"] == []
+
+
+def test_a_correction_is_a_patch(client: Client) -> None:
+    c = client()
+    say(c, "alice", "I live in Porto.")
+    c.post("/v1/spaces/alice/consolidations")
+    (fact,) = c.get("/v1/spaces/alice/facts").json()["items"]
+    put_right = c.patch(f"/v1/spaces/alice/records/{fact['id']}", json={"object": "Braga"})
+    assert put_right.status_code == 200
+    assert put_right.json()["record"]["object"] == "Braga"
+
+
+def test_errors_are_problem_documents(client: Client) -> None:
+    c = client()
+    cases = [
+        (c.get("/v1/spaces/alice/records/none"), 404, "urn:memory-agent:NotFound"),
+        (
+            c.post("/v1/spaces/alice/turns", json={"turns": [{"role": "user", "content": " "}]}),
+            422,
+            "urn:memory-agent:InvalidInput",
+        ),
+        (c.post("/v1/spaces/alice/search", json={"query": 7}), 422, "urn:memory-agent:InvalidRequest"),
+        (
+            c.post("/v1/spaces/alice/search", content=b"{", headers={"Content-Type": "application/json"}),
+            422,
+            "urn:memory-agent:InvalidRequest",
+        ),
+        (c.get("/nowhere"), 404, "about:blank"),
+        (c.put("/v1/spaces"), 405, "about:blank"),
+        (c.get("/v1/spaces/alice/facts", params={"as_of": "soon"}), 422, "urn:memory-agent:InvalidInput"),
+    ]
+    for answer, status, type_ in cases:
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == MEDIA
+        assert answer.json()["type"] == type_
+        assert answer.json()["status"] == status
+        assert answer.json()["detail"]
+
+
+def test_the_same_id_with_other_words_is_a_conflict(client: Client) -> None:
+    c = client()
+    turn = {"role": "user", "content": "One", "id": "t1"}
+    assert c.post("/v1/spaces/alice/turns", json={"turns": [turn]}).status_code == 201
+    assert c.post("/v1/spaces/alice/turns", json={"turns": [{**turn, "content": "Two"}]}).status_code == 409
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+def test_pages_together_are_the_whole_in_order_and_nothing_twice(client: Client, limit: int) -> None:
+    c = client()
+    said = say(c, "alice", "a", "b", "c") + say(c, "alice", "d") + say(c, "alice", "e", "f")
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = c.get("/v1/spaces/alice/turns", params={"limit": limit, **({"cursor": cursor} if cursor else {})}).json()
+        seen += [turn["id"] for turn in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == said
+
+
+def test_users_and_the_audit_chain_are_paged(client: Client) -> None:
+    c = client()
+    for user in ("ana", "bob", "cleo"):
+        say(c, user, "hello")
+    first = c.get("/v1/spaces", params={"limit": 2}).json()
+    assert first["items"] == ["ana", "bob"]
+    assert c.get("/v1/spaces", params={"limit": 2, "cursor": first["next"]}).json() == {"items": ["cleo"], "next": None}
+    chain = c.get("/v1/spaces/ana/audit").json()["items"]
+    assert [entry["action"] for entry in chain] == ["add"]
+    assert "hello" not in str(chain)
+
+
+@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIl0=", "WzEsMl0=x", "é"])
+def test_a_cursor_of_somebody_elses_is_refused(client: Client, cursor: str) -> None:
+    assert client().get("/v1/spaces/alice/turns", params={"cursor": cursor}).status_code == 422
+
+
+def test_a_repeated_request_is_answered_and_not_carried_out_again(client: Client) -> None:
+    c = client()
+    body = {"turns": [{"role": "user", "content": "I live in Porto."}]}
+    first = c.post("/v1/spaces/alice/turns", json=body, headers={"Idempotency-Key": "k1"})
+    again = c.post("/v1/spaces/alice/turns", json=body, headers={"Idempotency-Key": "k1"})
+    assert again.json() == first.json()
+    assert again.status_code == first.status_code
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(c.get("/v1/spaces/alice/turns").json()["items"]) == 1
+    other = c.post(
+        "/v1/spaces/alice/turns", json={"turns": [{"role": "user", "content": "x"}]}, headers={"Idempotency-Key": "k1"}
+    )
+    assert other.status_code == 422
+    somebody = client().post("/v1/spaces/alice/turns", json=body, headers={"Idempotency-Key": "k1"})
+    assert "idempotency-replayed" not in somebody.headers
+
+
+def test_a_request_repeated_at_once_is_carried_out_once(client: Client) -> None:
+    c = client()
+    body = {"turns": [{"role": "user", "content": "I live in Porto."}]}
+
+    def send(_: int) -> int:
+        return c.post("/v1/spaces/alice/turns", json=body, headers={"Idempotency-Key": "k1"}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(send, range(16)))
+    assert set(statuses) <= {201, 409}
+    assert len(c.get("/v1/spaces/alice/turns").json()["items"]) == 1
+
+
+def test_health_and_metrics_need_no_key_and_tell_nothing_of_anybody(app: FastAPI, client: Client) -> None:
+    say(client(), "alice", "I live in Porto.")
+    bare = TestClient(app)
+    assert bare.get("/health/live").json() == {"status": "ok"}
+    assert bare.get("/health/ready").json() == {"status": "ok"}
+    shown = bare.get("/metrics").text
+    assert 'memory_agent_requests_total{method="POST",route="/v1/spaces/{user}/turns",status="201"}' in shown
+    assert "alice" not in shown
+    assert "acme" not in shown
