@@ -9,6 +9,7 @@ Stored records (each a row in the ledger, named by `(kind, id)` in one space):
     Fact         what the claims of one (subject, predicate) amount to; one row per version
     Block        a labelled piece of working memory that stays in the window
     BlockVersion a block as one edit left it, with the reason
+    Item         a value an application keeps under a namespace and a key; no evidence of anything
     Summary      a text that stands for several records, each of them named
     Run          one consolidation or distillation, its report and its state
     Adapter      one set of trained weights, what it knows and whether it may answer
@@ -296,6 +297,45 @@ class BlockVersion(Stored):
     at: Instant
 
 
+class Item(Stored):
+    """A value that an application put under a namespace and a key; given back as it is, never read into the graph."""
+
+    kind: ClassVar[str] = "item"
+    columns: ClassVar[tuple[str, ...]] = ("collection", "first", "second", "expiring")
+
+    collection: str
+    """Whose it is: each integration keeps its own."""
+    namespace: tuple[str, ...] = ()
+    key: str
+    value: Mapping[str, Any]
+    created_at: Instant
+    updated_at: Instant
+    ttl: float | None = None
+    """Minutes it lives after it was last put or read; None for ever."""
+    expires_at: Instant | None = None
+    texts: Mapping[str, str] = Field(default_factory=dict)
+    """What is searched of it, by where in the value it stands."""
+    vectors: Mapping[str, str] = Field(default_factory=dict)
+    """A unit vector for each of `texts`: float32, little-endian, base64."""
+    embedder: str = ""
+    """What the vectors were made with."""
+
+    @property
+    def first(self) -> str | None:
+        """The first label of the namespace."""
+        return self.namespace[0] if self.namespace else None
+
+    @property
+    def second(self) -> str | None:
+        """The second label of the namespace."""
+        return self.namespace[1] if len(self.namespace) > 1 else None
+
+    @property
+    def expiring(self) -> int:
+        """1 when it goes by itself, else 0."""
+        return int(self.expires_at is not None)
+
+
 class Summary(Stored):
     """A text that stands for the records it names."""
 
@@ -480,13 +520,15 @@ class ForgetReport(Record):
 class Explanation(Record):
     """A record's lineage, both ways: what it rests on and what rests on it."""
 
-    record: Episode | Claim | Rejection | Entity | Fact | Block | BlockVersion | Summary | Run | Adapter | Tombstone
+    record: (
+        Episode | Claim | Rejection | Entity | Fact | Block | BlockVersion | Item | Summary | Run | Adapter | Tombstone
+    )
     rests_on: tuple[Stored, ...] = ()
     supports: tuple[Stored, ...] = ()
     text: str = ""
 
 
 STORED: tuple[type[Stored], ...] = (
-    Episode, Claim, Rejection, Entity, Fact, Block, BlockVersion, Summary, Run, Adapter, Tombstone,
+    Episode, Claim, Rejection, Entity, Fact, Block, BlockVersion, Item, Summary, Run, Adapter, Tombstone,
 )  # fmt: skip
 """Every kind of record a ledger holds."""

@@ -6,7 +6,7 @@ What goes, by what is named:
     a fact, a claim          its claims; the words they quote are cut out of the turns, which stay
     an entity                its claims, likewise, and its names wherever they stand; the turns it spoke
     user:<name>              everything in the space
-    a block, a summary       that record
+    a block, item, summary   that record
 
 Facts are then derived anew from the claims that are left, so forgetting after adding gives the graph
 that never held it. Versions of facts that knew of the forgotten claims are deleted, not retired;
@@ -40,6 +40,7 @@ from memory_agent.records import (
     Episode,
     Fact,
     ForgetReport,
+    Item,
     Rejection,
     Run,
     Source,
@@ -164,7 +165,7 @@ class _Forgetting:
         if isinstance(record, Block):
             edits = self._tx.select(BlockVersion, Query(where={"block_id": record.id}))
             return _Target(records=[record, *edits])
-        if isinstance(record, (Summary, Rejection)):
+        if isinstance(record, (Item, Summary, Rejection)):
             return _Target(records=[record])
         raise InvalidInput(f"{record.id} is a {record.kind}, which cannot be forgotten; forget what it rests on")
 
@@ -309,7 +310,7 @@ class _Forgetting:
         self._delete(Summary, [s.id for s in summaries if gone & {*s.of, s.about} or mentions(s.text, names)])
 
     def _bury(self, named: str) -> None:
-        buried = (Episode, Fact, Entity, Claim, Block, Summary)
+        buried = (Episode, Fact, Entity, Claim, Block, Item, Summary)
         stones = [self._tombstone(kind.kind, id) for kind in buried for id in self._gone.get(kind, ())]
         self._tx.put(*stones)
         ids = [stone.of_id for stone in stones]

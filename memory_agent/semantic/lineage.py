@@ -19,6 +19,7 @@ from memory_agent.records import (
     Episode,
     Explanation,
     Fact,
+    Item,
     Rejection,
     Run,
     Stored,
@@ -199,6 +200,8 @@ def _line(record: Stored) -> str:
             said = record.text
         case Block():
             said = f"{record.label} ({len(record.value)} of {record.limit} characters): {record.value}"
+        case Item():
+            said = f"{'/'.join(record.namespace)} {record.key} of {record.collection}"
         case BlockVersion():
             because = f", {record.reason}" if record.reason else ""
             said = f"{record.action} by {record.actor}, {record.at:%Y-%m-%d}{because}: {record.value}"

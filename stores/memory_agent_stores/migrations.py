@@ -69,7 +69,19 @@ def _0002_block_versions(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX episode_session_at ON episode (space, session, at)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_0001_tables, _0002_block_versions)
+def _0003_items(db: sqlite3.Connection) -> None:
+    """What applications keep: values under a namespace and a key."""
+    db.execute(
+        "CREATE TABLE item (row INTEGER PRIMARY KEY, space INTEGER NOT NULL REFERENCES space (id),"
+        " id TEXT NOT NULL, seq INTEGER NOT NULL, collection, first, second, expiring,"
+        " body TEXT NOT NULL, UNIQUE (space, id))"
+    )
+    for column in ("seq", "collection", "first", "second", "expiring"):
+        db.execute(f"CREATE INDEX item_{column} ON item (space, {column})")
+    db.execute("CREATE INDEX item_place ON item (space, collection, first, second, seq)")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_0001_tables, _0002_block_versions, _0003_items)
 """In the order they are applied; a step's name is its function's."""
 
 

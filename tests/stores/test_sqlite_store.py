@@ -75,6 +75,7 @@ def test_an_old_file_is_migrated_and_keeps_what_it_holds(tmp_path: Path, monkeyp
         assert [name for (name,) in db.execute("SELECT name FROM migration")] == [
             "0001_tables",
             "0002_block_versions",
+            "0003_items",
             "9001_notes",
         ]
 

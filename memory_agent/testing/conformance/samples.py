@@ -13,6 +13,7 @@ from memory_agent.records import (
     Entity,
     Episode,
     Fact,
+    Item,
     PartialDate,
     Rejection,
     Run,
@@ -53,6 +54,11 @@ def one_of_each() -> list[Stored]:
         Block(id="b1", label="human", value="Likes tea", updated_at=DAWN),
         BlockVersion(
             id="b1@1", block_id="b1", version=1, value="Likes tea", action="put", actor="owner", reason="told", at=DAWN
+        ),
+        Item(
+            id="i1", collection="langgraph", namespace=("docs", "1.2"), key="k", value={"a": [1, None]},
+            created_at=DAWN, updated_at=DAWN, ttl=1.5, expires_at=DAWN, texts={"$": "a"}, vectors={"$": "AACAPw=="},
+            embedder="x",
         ),
         Summary(id="m1", about="s1", text="A move.", of=("e1",), at=DAWN),
         Run(id="r1", job="consolidate", state="done", started_at=DAWN, report={"claims": 1}),
