@@ -78,3 +78,14 @@ class Settings(BaseModel):
         else:
             base = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return base / "memory-agent"
+
+    def data_folder(self, environ: Mapping[str, str] | None = None) -> Path:
+        """Where a store whose ledger is elsewhere keeps its adapters on this machine; not made until needed."""
+        env = os.environ if environ is None else environ
+        if sys.platform == "win32":
+            base = Path(env.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Application Support"
+        else:
+            base = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        return base / "memory-agent"

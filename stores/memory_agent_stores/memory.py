@@ -24,7 +24,7 @@ from memory_agent.protocols import IndexState, Query, R, Vectors
 from memory_agent.records import AuditEntry, Stored
 from memory_agent_stores.chroma import KINDS, embedder_changed
 from memory_agent_stores.locks import job_lock
-from memory_agent_stores.rows import audit_digest, broken_links, check_query, encode, key_of
+from memory_agent_stores.rows import broken_links, check_query, encode, key_of, next_entry
 from memory_agent_stores.text import SEARCHED, searched_text, segment
 
 Key = tuple[object, ...]
@@ -216,17 +216,8 @@ class MemoryTransaction(_Reading):
 
     def audit(self, action: str, ids: Sequence[str] = (), *, actor: str = "memory", detail: str = "") -> None:
         """Append to the audit chain. `detail` holds no content of a memory."""
-        entry = AuditEntry(
-            position=self.position,
-            at=datetime.now(UTC),
-            actor=actor,
-            action=action,
-            ids=tuple(ids),
-            detail=detail,
-            previous=self._audit[-1].digest if self._audit else "",
-            digest="",
-        )
-        self._audit.append(entry.model_copy(update={"digest": audit_digest(entry)}))
+        head = self._audit[-1].digest if self._audit else ""
+        self._audit.append(next_entry(self.position, datetime.now(UTC), actor, action, ids, detail, head))
         self.wrote = True
 
 

@@ -25,6 +25,21 @@ def sqlite(url: str) -> Backend:
     return Backend(SqliteLedger(folder), ChromaIndex(folder), folder)
 
 
+def postgres(url: str) -> Backend:
+    """The store in a PostgreSQL database with pgvector: `postgresql://user@host/database`, as ledger and index.
+
+    `?schema=` names its schema and `?folder=` where this host keeps adapters. Raises MissingExtra without the
+    extra `postgres`, InvalidInput on a URL that is none, and StoreError when the server cannot be reached.
+    """
+    from memory_agent_stores.postgres import PostgresLedger
+    from memory_agent_stores.postgres_database import Address, Database
+    from memory_agent_stores.postgres_index import PostgresIndex
+
+    address = Address.parse(url)
+    ledger = PostgresLedger(Database.shared(address))
+    return Backend(ledger, PostgresIndex(Database.shared(address)), address.folder)
+
+
 def in_memory(url: str) -> Backend:
     """A store that lives in this process and goes with it; its folder, for adapters and jobs, is temporary."""
     ledger = MemoryLedger()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +38,21 @@ def encode(value: object) -> object:
     raise InvalidInput(f"cannot select by a {type(value).__name__}: {value!r}")
 
 
-def where(kind: type[Stored], query: Query) -> tuple[str, list[object]]:
-    """The conditions of `query` as SQL that follows `space = ?`, and its parameters. Raises InvalidInput."""
+@dataclass(frozen=True)
+class Dialect:
+    """How a database writes a parameter, "any of these", and a list given as one parameter."""
+
+    parameter: str
+    among: str
+    listed: Callable[[list[object]], object]
+
+
+SQLITE = Dialect("?", "IN (SELECT value FROM json_each(?))", json.dumps)
+
+
+def where(kind: type[Stored], query: Query, dialect: Dialect = SQLITE) -> tuple[str, list[object]]:
+    """The conditions of `query` as SQL that follows the space's, and its parameters. Raises InvalidInput."""
+    one = dialect.parameter
     conditions: list[str] = []
     values: list[object] = []
     check_query(kind, query)
@@ -45,21 +60,21 @@ def where(kind: type[Stored], query: Query) -> tuple[str, list[object]]:
         if wanted is None:
             conditions.append(f"{column} IS NULL")
         elif isinstance(wanted, (list, tuple, set, frozenset)):
-            either = f"{column} IN (SELECT value FROM json_each(?))"
+            either = f"{column} {dialect.among}"
             conditions.append(f"({either} OR {column} IS NULL)" if None in wanted else either)
-            values.append(json.dumps([encode(each) for each in wanted if each is not None]))
+            values.append(dialect.listed([encode(each) for each in wanted if each is not None]))
         else:
-            conditions.append(f"{column} = ?")
+            conditions.append(f"{column} = {one}")
             values.append(encode(wanted))
     if query.ids is not None:
-        conditions.append("id IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps([str(each) for each in query.ids]))
+        conditions.append(f"id {dialect.among}")
+        values.append(dialect.listed([str(each) for each in query.ids]))
     for condition, bound in (
-        ("seq >= ?", None if query.after is None else (query.after + 1) << SHIFT),
-        ("texted > ?", query.text_after),
-        ("texted <= ?", query.text_until),
-        ("at >= ?", query.since),
-        ("at < ?", query.until),
+        (f"seq >= {one}", None if query.after is None else (query.after + 1) << SHIFT),
+        (f"texted > {one}", query.text_after),
+        (f"texted <= {one}", query.text_until),
+        (f"at >= {one}", query.since),
+        (f"at < {one}", query.until),
     ):
         if bound is not None:
             conditions.append(condition)
@@ -121,14 +136,24 @@ def read_chain(db: sqlite3.Connection, space: int) -> list[AuditEntry]:
         "SELECT position, at, actor, action, ids, detail, previous, digest FROM audit WHERE space = ? ORDER BY n",
         (space,),
     )
+    return [audit_entry(row) for row in rows]
+
+
+def audit_entry(row: Sequence[Any]) -> AuditEntry:
+    """An entry from its columns: position, at, actor, action, ids, detail, previous, digest."""
     names = ("position", "at", "actor", "action", "ids", "detail", "previous", "digest")
-    entries = []
-    for row in rows:
-        told: dict[str, Any] = dict(zip(names, row, strict=True))
-        entries.append(
-            AuditEntry(**{**told, "ids": tuple(json.loads(told["ids"])), "at": datetime.fromisoformat(told["at"])})
-        )
-    return entries
+    told: dict[str, Any] = dict(zip(names, row, strict=True))
+    return AuditEntry(**{**told, "ids": tuple(json.loads(told["ids"])), "at": datetime.fromisoformat(told["at"])})
+
+
+def next_entry(
+    position: int, at: datetime, actor: str, action: str, ids: Sequence[str], detail: str, head: str
+) -> AuditEntry:
+    """The entry that follows the one with digest `head`."""
+    entry = AuditEntry(
+        position=position, at=at, actor=actor, action=action, ids=tuple(ids), detail=detail, previous=head, digest=""
+    )
+    return entry.model_copy(update={"digest": audit_digest(entry)})
 
 
 def check_chain(db: sqlite3.Connection, space: int, key: str) -> list[str]:

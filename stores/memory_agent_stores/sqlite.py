@@ -26,11 +26,11 @@ from memory_agent_stores.migrations import migrate
 from memory_agent_stores.rows import (
     KEYS,
     SHIFT,
-    audit_digest,
     check_chain,
     check_words,
     encode,
     key_of,
+    next_entry,
     read_chain,
     where,
     words_table,
@@ -414,22 +414,12 @@ class SqliteTransaction(_Rows):
         """Append to the audit chain. `detail` holds no content of a memory."""
         self._wrote = True
         n, head = self._db.execute("SELECT audited, head FROM space WHERE id = ?", (self._space,)).fetchone()
-        entry = AuditEntry(
-            position=self.position,
-            at=datetime.now(UTC),
-            actor=actor,
-            action=action,
-            ids=tuple(ids),
-            detail=detail,
-            previous=head,
-            digest="",
-        )
-        digest = audit_digest(entry)
+        entry = next_entry(self.position, datetime.now(UTC), actor, action, ids, detail, head)
         self._db.execute(
             "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._space, n + 1, entry.position, entry.at.isoformat(), actor, action,
-                json.dumps(entry.ids), detail, head, digest,
+                json.dumps(entry.ids), detail, head, entry.digest,
             ),
         )  # fmt: skip
-        self._db.execute("UPDATE space SET audited = ?, head = ? WHERE id = ?", (n + 1, digest, self._space))
+        self._db.execute("UPDATE space SET audited = ?, head = ? WHERE id = ?", (n + 1, entry.digest, self._space))
