@@ -105,7 +105,14 @@ def _0002_block_versions(db: Link) -> None:
     _guard(db, "block_version")
 
 
-def _0003_queue(db: Link) -> None:
+def _0003_items(db: Link) -> None:
+    """What applications keep: values under a namespace and a key."""
+    _record_table(db, "item", ("collection", "first", "second", "expiring int"))
+    _run(db, "CREATE INDEX item_place ON item (space, collection, first, second, seq)")
+    _guard(db, "item")
+
+
+def _0004_queue(db: Link) -> None:
     """Work for many hosts: who holds a job, until when, and how often it was tried."""
     _run(
         db,
@@ -120,7 +127,7 @@ def _0003_queue(db: Link) -> None:
     _guard(db, "job")
 
 
-MIGRATIONS: tuple[Callable[[Link], None], ...] = (_0001_tables, _0002_block_versions, _0003_queue)
+MIGRATIONS: tuple[Callable[[Link], None], ...] = (_0001_tables, _0002_block_versions, _0003_items, _0004_queue)
 """In the order they are applied; a step's name is its function's."""
 
 
@@ -161,12 +168,12 @@ def _applied(db: Link, schema: str) -> list[str]:
 
 
 def _record_table(db: Link, table: str, columns: tuple[str, ...]) -> None:
-    """One kind of record, with its indexes."""
+    """One kind of record, with its indexes; a column is text unless it names its type."""
     version = "version int NOT NULL, " if table == "fact" else ""
     key = "space, id, version" if table == "fact" else "space, id"
     searched = table in ("episode", "fact")
     words = "texted bigint NOT NULL, length int, words tsvector, " if searched else ""
-    held = "".join(f'{column} text COLLATE "C", ' for column in columns)
+    held = "".join(f"{column}, " if " " in column else f'{column} text COLLATE "C", ' for column in columns)
     _run(
         db,
         f"CREATE TABLE {table} (tenant text NOT NULL, space int NOT NULL REFERENCES space (id),"
