@@ -164,8 +164,14 @@ class Memory:
     ) -> nx.MultiDiGraph:
         """The knowledge graph: entities and values are nodes, facts are edges keyed by id, with all their fields."""
         from memory_agent import semantic
+        from memory_agent.views.notebook import KnowledgeGraph
 
-        return semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past)
+        return KnowledgeGraph(semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past))
+
+    def _repr_html_(self) -> str:
+        from memory_agent.views.notebook import memory_html
+
+        return memory_html(self.space, self.graph())
 
     def get(self, id: str) -> Stored:
         """The record of that id. Raises NotFound."""

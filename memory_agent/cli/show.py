@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memory_agent.records import Fact
+from memory_agent.records import Claim, Episode, Fact, Stored
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,3 +38,30 @@ def fact_table(facts: Sequence[Fact]) -> Table:
             said.append(f" and {len(fact.sources) - 1} more", style="dim")
         table.add_row(what, Text(f"{since} → {until}"), Text(fact.status), said, style=_STYLES.get(fact.status, ""))
     return table
+
+
+def escape(text: str) -> str:
+    """Text that rich prints as it is: remembered words are not markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def record_json(record: Stored) -> dict[str, Any]:
+    """A record for a machine: its fields, and which kind it is."""
+    return {"kind": record.kind, **record.model_dump(mode="json")}
+
+
+def line(record: Stored) -> str:
+    """A record in one line."""
+    if isinstance(record, Episode):
+        return f"{record.id}  {record.at:%Y-%m-%d} {record.speaker}: {record.content}"
+    if isinstance(record, Fact):
+        until = f" to {record.valid_to}" if record.valid_to else ""
+        return f"{record.id}  v{record.version} {record.text} ({record.status}, from {record.valid_from or '?'}{until})"
+    if isinstance(record, Claim):
+        return f"{record.id}  {record.subject} {record.predicate} {record.object}: “{record.quote}”"
+    shown: Sequence[str] = [
+        str(getattr(record, name)) for name in ("name", "label", "state", "about") if hasattr(record, name)
+    ]
+    return "  ".join((record.id, *shown))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Moment = datetime | date | str
-_STANDING = ("current", "stale", "disputed")
+STANDING = ("current", "stale", "disputed")
+"""The states of a fact that is not over."""
 _TICK = timedelta(microseconds=1)
 
 
@@ -83,17 +84,23 @@ def _about(space: Space, about: str | None, where: dict[str, object]) -> list[Fa
 
 def stands(fact: Fact, now: datetime) -> bool:
     """Whether the fact is not over: neither replaced nor ended, nor past an end that was announced."""
-    return fact.status in _STANDING and not (fact.valid_to and fact.valid_to.latest <= now)
+    return fact.status in STANDING and not (fact.valid_to and fact.valid_to.latest <= now)
 
 
 def holds(fact: Fact, when: datetime, ontology: Ontology) -> bool:
-    """Whether the fact was true at `when`.
+    """Whether the fact was true at `when`, by `span`."""
+    interval = span(fact, ontology)
+    return interval is not None and interval[0] <= when < interval[1]
+
+
+def span(fact: Fact, ontology: Ontology) -> tuple[datetime, datetime] | None:
+    """The half-open UTC interval in which the fact was true, `datetime.min` and `max` where it is open.
 
     Without a start date a lasting fact held always, any other since it was first said; plans hold
-    from when they were made. What was corrected never held.
+    from when they were made. None for what was corrected: it never held.
     """
     if fact.status == "superseded" and (fact.because or "").endswith("corrected"):
-        return False
+        return None
     said = min((s.at for s in fact.sources if s.at), default=fact.recorded_at)
     if fact.modality != "actual":
         start = said
@@ -102,7 +109,7 @@ def holds(fact: Fact, when: datetime, ontology: Ontology) -> bool:
     else:
         lasting = ontology[fact.predicate].permanence == "permanent" and not ontology[fact.predicate].event
         start = datetime.min.replace(tzinfo=UTC) if lasting else min(said, _end(fact))
-    return start <= when < _end(fact)
+    return start, _end(fact)
 
 
 def _end(fact: Fact) -> datetime:

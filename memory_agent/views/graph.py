@@ -1,7 +1,7 @@
-"""The temporal graph as one page: a drawing, a slider over valid time, and every fact with what it was read in.
+"""The graph as a still drawing and its facts as a table, for pages that run no scripts.
 
 A graph is what `Memory.graph` gives: edges run from subject to object, are keyed by the fact's id
-and carry the fact's fields. The page knows nothing of how facts come about.
+and carry the fact's fields. This module knows nothing of how facts come about.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import networkx as nx
 
 from memory_agent.records import Fact
 from memory_agent.semantic import ontology
+from memory_agent.views.formats import label
 from memory_agent.views.layout import Box, Point, layout
-from memory_agent.views.page import asset, esc, page
+from memory_agent.views.model import CLASSES
+from memory_agent.views.page import esc
 
 MOST_EDGES = 400
-"""A drawing of more edges is not readable; the newest are drawn, all stand in the table."""
+"""A drawing of more edges is not readable; the newest are drawn."""
 _LONGEST_LABEL = 30
-_CLASSES = (
-    "identity", "location", "work", "education", "family", "social", "home", "preference", "health", "plan", "event",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,41 +32,24 @@ class _Edge:
     fact: Fact
     cls: str
     start: str
-    """First month in which it held, as "2025-03"; the month it was first said when no start is known."""
-    end: str | None
-    """First month in which it no longer held."""
+    """First day on which it held; the day it was first said when no start is known."""
 
 
-def graph_html(graph: nx.MultiDiGraph, *, title: str = "Memory graph", lead: str = "") -> str:
-    """A page that stands alone: drawing, time slider, filters, and a table of the facts with their sources.
-
-    `title` and `lead` are shown as text. The same graph gives the same page, byte for byte.
-    """
-    edges = _edges(graph)
-    names = _names(graph, edges)
-    classes = [c for c in (*_CLASSES, "other") if any(e.cls == c for e in edges)]
-    body = "\n".join(
-        (
-            f"<header><h1>{esc(title)}</h1><p>{esc(lead or _lead(names, edges))}</p></header>",
-            _controls(classes, edges),
-            f'<main class="split"><section class="drawing" aria-label="Graph">{_svg(graph, names, edges)}</section>',
-            f'<section class="facts" aria-label="Facts">{fact_table([e.fact for e in edges])}</section></main>',
-        )
-    )
-    months = _months(edges)
-    data = {
-        "months": months,
-        "edges": {
-            e.fact.id: {"cls": e.cls, "start": e.start, "end": e.end, "ends": [e.subject, e.object]} for e in edges
-        },
-    }
-    return page(title, body, script=asset("graph.js"), data=data, whole=True)
-
-
-def graph_svg(graph: nx.MultiDiGraph) -> str:
+def graph_svg(graph: nx.MultiDiGraph, *, most: int = MOST_EDGES) -> str:
     """The drawing alone, as an SVG element for a page that has this package's style sheet."""
     edges = _edges(graph)
-    return _svg(graph, _names(graph, edges), edges)
+    return _svg(graph, _names(graph, edges), edges, most)
+
+
+def drawn_and_listed(graph: nx.MultiDiGraph, *, most: int) -> str:
+    """The drawing of at most `most` facts, what it shows in a line, and a table of as many to fold out."""
+    edges = _edges(graph)
+    names = _names(graph, edges)
+    listed = fact_table([edge.fact for edge in edges[:most]])
+    return (
+        f'<p class="note">{esc(_lead(edges))}</p>{_svg(graph, names, edges, most)}'
+        f"<details><summary>The facts, and the words they were read in</summary>{listed}</details>"
+    )
 
 
 def fact_table(facts: Sequence[Fact]) -> str:
@@ -81,9 +63,10 @@ def fact_table(facts: Sequence[Fact]) -> str:
         )
         since = esc(fact.valid_from or f"by {_said(fact):%Y-%m-%d}")
         until = esc(fact.valid_to or ("now" if fact.status == "current" else "?"))
-        what = f"{esc(fact.subject)} <em>{esc(_predicate(fact))}</em> <strong>{esc(fact.object)}</strong>"
+        words = esc(label(fact.predicate, fact.modality, fact.polarity))
+        what = f"{esc(fact.subject)} <em>{words}</em> <strong>{esc(fact.object)}</strong>"
         rows.append(
-            f'<tr id="row-{esc(fact.id)}" data-fact="{esc(fact.id)}" class="{esc(fact.status)}" tabindex="0">'
+            f'<tr class="{esc(fact.status)}">'
             f"<td>{what}{quotes}</td><td>{since} to {until}</td><td>{esc(fact.status)}</td></tr>"
         )
     head = "<thead><tr><th>Fact, and the words it was read in</th><th>True</th><th>Status</th></tr></thead>"
@@ -101,9 +84,8 @@ def _edges(graph: nx.MultiDiGraph) -> list[_Edge]:
                 subject=str(subject),
                 object=str(obj),
                 fact=fact,
-                cls=cls if cls in _CLASSES else "other",
-                start=(fact.valid_from.earliest if fact.valid_from else _said(fact)).strftime("%Y-%m"),
-                end=fact.valid_to.earliest.strftime("%Y-%m") if fact.valid_to else None,
+                cls=cls if cls in CLASSES else "other",
+                start=(fact.valid_from.earliest if fact.valid_from else _said(fact)).strftime("%Y-%m-%d"),
             )
         )
     return sorted(found, key=lambda e: (e.fact.subject, e.fact.predicate, e.start, e.fact.object, e.fact.id))
@@ -121,48 +103,11 @@ def _names(graph: nx.MultiDiGraph, edges: Sequence[_Edge]) -> dict[str, str]:
     return names
 
 
-def _lead(names: Mapping[str, str], edges: Sequence[_Edge]) -> str:
+def _lead(edges: Sequence[_Edge]) -> str:
     current = sum(e.fact.status == "current" for e in edges)
     subjects = len({e.subject for e in edges})
     past = len(edges) - current
     return f"{len(edges)} facts about {subjects} subjects; {current} hold now, {past} are past or in doubt."
-
-
-def _predicate(fact: Fact) -> str:
-    words = fact.predicate.replace("_", " ")
-    if fact.modality != "actual":
-        words = f"{words} ({fact.modality})"
-    return f"not: {words}" if fact.polarity == "-" else words
-
-
-def _months(edges: Sequence[_Edge]) -> list[str]:
-    """Every month from the first start to the last change."""
-    marks = sorted({e.start for e in edges} | {e.end for e in edges if e.end})
-    if not marks:
-        return []
-    # Facts that hold since childhood must not stretch the slider over decades of nothing.
-    first, last = marks[0], marks[-1]
-    year, month = int(first[:4]), int(first[5:])
-    months = []
-    while (text := f"{year:04d}-{month:02d}") <= last:
-        months.append(text)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return months if len(months) <= 60 else marks
-
-
-def _controls(classes: Sequence[str], edges: Sequence[_Edge]) -> str:
-    months = _months(edges)
-    last = len(months)  # one past the last month: now
-    chips = "".join(
-        f'<label class="chip cls-{c}"><input type="checkbox" data-cls="{c}" checked>{c}</label>' for c in classes
-    )
-    slider = (
-        f'<label class="time">True in <input id="when" type="range" min="0" max="{last}" value="{last}" step="1">'
-        '<output id="when-text" for="when">now</output></label>'
-    )
-    past = '<label class="chip"><input type="checkbox" id="past" checked>past facts, faded</label>'
-    search = '<label class="find">Find <input id="find" type="search" placeholder="name or word"></label>'
-    return f'<nav class="controls">{slider}{search}{past}<span class="chips">{chips}</span></nav>'
 
 
 def _clip(text: str) -> str:
@@ -173,8 +118,8 @@ def _box(label: str, hub: bool) -> Box:
     return (len(_clip(label)) * (10.0 if hub else 8.3) + (32 if hub else 20), 38.0 if hub else 28.0)
 
 
-def _svg(graph: nx.MultiDiGraph, names: Mapping[str, str], edges: Sequence[_Edge]) -> str:
-    newest = sorted(edges, key=lambda e: (e.start, e.fact.id))[-MOST_EDGES:]
+def _svg(graph: nx.MultiDiGraph, names: Mapping[str, str], edges: Sequence[_Edge], most: int) -> str:
+    newest = sorted(edges, key=lambda e: (e.start, e.fact.id))[-most:]
     kept = {id(e) for e in newest}
     drawn = [e for e in edges if id(e) in kept]
     flat = nx.Graph()
@@ -190,10 +135,10 @@ def _svg(graph: nx.MultiDiGraph, names: Mapping[str, str], edges: Sequence[_Edge
     width = max(places[n][0] + boxes[n][0] / 2 for n in places) + 20 - left
     height = max(places[n][1] + boxes[n][1] / 2 for n in places) + 20 - top
     lines = "".join(_draw_edge(e, places, boxes, _side(e, drawn)) for e in drawn)
-    nodes = "".join(_draw_node(n, names[n], places[n], boxes[n], n in hubs) for n in sorted(places))
+    nodes = "".join(_draw_node(names[n], places[n], boxes[n], n in hubs) for n in sorted(places))
     note = "" if len(drawn) == len(edges) else f"<p>The newest {len(drawn)} of {len(edges)} facts are drawn.</p>"
     return (
-        f'{note}<svg id="graph" role="img" aria-label="Graph of {len(drawn)} facts" '
+        f'{note}<svg role="img" aria-label="Graph of {len(drawn)} facts" '
         f'viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}">'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0 0L8 4L0 8z"/></marker></defs><g id="view">{lines}{nodes}</g></svg>'
@@ -238,18 +183,18 @@ def _draw_edge(edge: _Edge, places: Mapping[str, Point], boxes: Mapping[str, Box
     past = "" if fact.status == "current" else " past"
     path = f"M{start[0]:.1f} {start[1]:.1f}Q{middle[0]:.1f} {middle[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
     return (
-        f'<g class="edge cls-{edge.cls}{past}" data-fact="{esc(fact.id)}"><title>{esc(fact.text)}</title>'
-        f'<path class="hit" d="{path}"/><path class="line" marker-end="url(#tip)" d="{path}"/>'
+        f'<g class="edge cls-{edge.cls}{past}"><title>{esc(fact.text)}</title>'
+        f'<path class="line" marker-end="url(#tip)" d="{path}"/>'
         f'<text class="halo" transform="translate({at[0]:.1f} {at[1]:.1f}) rotate({turn:.1f})" dy="-3">'
-        f"{esc(_clip(_predicate(fact)))}</text></g>"
+        f"{esc(_clip(label(fact.predicate, fact.modality, fact.polarity)))}</text></g>"
     )
 
 
-def _draw_node(node: str, name: str, at: Point, box: Box, hub: bool) -> str:
+def _draw_node(name: str, at: Point, box: Box, hub: bool) -> str:
     width, height = box
     return (
-        f'<g class="node{" hub" if hub else ""}" data-node="{esc(node)}" tabindex="0" role="button" '
-        f'aria-label="{esc(name)}" transform="translate({at[0]:.1f} {at[1]:.1f})"><title>{esc(name)}</title>'
+        f'<g class="node{" hub" if hub else ""}" '
+        f'transform="translate({at[0]:.1f} {at[1]:.1f})"><title>{esc(name)}</title>'
         f'<rect x="{-width / 2:.1f}" y="{-height / 2:.1f}" width="{width:.1f}" height="{height}" rx="{height / 2}"/>'
         f'<text dy="0.34em">{esc(_clip(name))}</text></g>'
     )

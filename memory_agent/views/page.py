@@ -1,4 +1,4 @@
-"""The shell of a page that stands alone: one file, no network, no script but the one it names by hash.
+"""The shell of a page that stands alone, one file and no network, and how remembered text gets into one.
 
 Remembered text is untrusted. It reaches a page in two ways only: through `esc`, as text, or
 through `as_json`, as data that scripts put into the page with `textContent`.
@@ -6,8 +6,6 @@ through `as_json`, as data that scripts put into the page with `textContent`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
 import re
@@ -31,24 +29,16 @@ def as_json(data: Any) -> str:
 
 def asset(name: str) -> str:
     """The text of a file in views/assets."""
-    return resources.files("memory_agent.views").joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files("memory_agent.views").joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
 
 
-def page(title: str, body: str, *, script: str = "", data: Any = None, whole: bool = False) -> str:
-    """A whole HTML document. `body` is trusted HTML, `title` is text, `data` is read by `script` from #data.
-
-    `whole` lets the page fill the window and scroll inside its parts.
-    """
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"'sha256-{digest}'" if script else "'none'"
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}; base-uri 'none'"
-    embedded = "" if data is None else f'<script type="application/json" id="data">{as_json(data)}</script>\n'
-    running = f"<script>{script}</script>\n" if script else ""
+def page(title: str, body: str) -> str:
+    """A whole HTML document without scripts. `body` is trusted HTML, `title` is text."""
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{esc(title)}</title>\n<style>{asset('page.css')}</style>\n</head>\n"
-        f'<body class="{"whole" if whole else "flow"}">\n{body}\n'
-        f"{embedded}{running}</body>\n</html>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )

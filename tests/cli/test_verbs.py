@@ -131,15 +131,6 @@ def test_lineage_from_a_fact_to_its_turn(run: Run, store: Path) -> None:
     assert run("explain", fact["id"], *where[:-1]).out
 
 
-def test_graph_as_a_page(run: Run, store: Path, tmp_path: Path) -> None:
-    said = run("graph", "--html", tmp_path / "g.html", "--store", store, "--user", "ana", "--json")
-    assert said.code == 0
-    assert any(edge["object"] == "Porto" for edge in said.json["edges"])
-    assert "Porto" in (tmp_path / "g.html").read_text("utf-8")
-    refused = run("graph", "--html", tmp_path / "no" / "g.html", "--store", store, "--user", "ana")
-    assert (refused.code, refused.out) == (exits.USAGE, "")
-
-
 def test_context_is_counted(run: Run, store: Path) -> None:
     said = run("context", "Where does Ana live?", "--budget", "300", "--store", store, "--user", "ana", "--json").json
     assert "Porto" in said["text"]

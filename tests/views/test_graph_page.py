@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib import resources
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -12,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_agent.records import Fact, Source
-from memory_agent.views import Asked, LoopReport, Reply, graph_html, report_html
+from memory_agent.views import Asked, LoopReport, Reply, graph_html, graph_svg, report_html
+from memory_agent.views.inspector import SCRIPTS
 from memory_agent.views.layout import layout
+from memory_agent.views.notebook import KnowledgeGraph
 
 ATTACKS = (
     "<script>alert(1)</script>",
@@ -73,25 +80,30 @@ class Reading(HTMLParser):
         self.text += data
 
 
-def test_every_fact_stands_with_its_words_and_dates() -> None:
-    text = Reading(graph_html(graph_of(*FACTS))).text
-    for one in FACTS:
-        assert one.object in text
-        assert one.sources[0].quote in text
-        assert one.sources[0].episode_id in text
-    assert "2025-01 to 2025-09" in text
-    assert "not: allergic to" in text
-    assert "plays (possible)" in text
+def data_of(html: str) -> dict[str, Any]:
+    """What the page's script reads."""
+    found = re.search('<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    assert found
+    pages: dict[str, Any] = json.loads(found[1])["pages"]
+    return pages
 
 
-def test_the_past_is_faded_and_the_slider_spans_the_months() -> None:
-    html = graph_html(graph_of(*FACTS))
-    past = re.findall(r'class="edge [^"]* past" data-fact="([^"]+)"', html)
-    assert past == ["f1"]
-    assert (
-        '"months":["2025-01","2025-02","2025-03","2025-04","2025-05","2025-06","2025-07","2025-08","2025-09"]' in html
-    )
-    assert '"f1":{"cls":"location","end":"2025-09","ends":["Maren","Aarhus"],"start":"2025-01"}' in html
+def test_every_fact_is_there_with_its_words_and_both_times() -> None:
+    graph = data_of(graph_html(graph_of(*FACTS)))["graph"]
+    rows = {row["id"]: row for row in graph["facts"]}
+    assert set(rows) == {one.id for one in FACTS}
+    assert [source[:4] for source in rows["f1"]["sources"]] == [["e-f1", 0, 3, "Aarhus!"]]
+    start, end = (datetime(2025, month, 1, tzinfo=UTC).timestamp() * 1000 for month in (1, 9))
+    assert (rows["f1"]["start"], rows["f1"]["end"], rows["f1"]["status"]) == (start, end, "superseded")
+    assert rows["f2"]["end"] is None
+    assert (rows["f3"]["modality"], rows["f5"]["negated"]) == ("possible", True)
+    assert {node["name"] for node in graph["nodes"]} >= {"Maren", "Aarhus", "walnuts"}
+
+
+def test_the_still_drawing_fades_what_is_past() -> None:
+    svg = graph_svg(graph_of(*FACTS))
+    assert svg.count('class="edge cls-location past"') == 1
+    assert svg.count('class="edge cls-location"') == 1
 
 
 def test_the_same_graph_gives_the_same_page() -> None:
@@ -99,17 +111,44 @@ def test_the_same_graph_gives_the_same_page() -> None:
 
 
 def test_nothing_is_fetched() -> None:
-    for html in (graph_html(graph_of(*FACTS)), report_html(report())):
+    for html in (graph_html(graph_of(*FACTS)), report_html(report()), KnowledgeGraph(graph_of(*FACTS))._repr_html_()):
         reading = Reading(html)
-        assert not [tag for tag in reading.tags if tag in ("link", "iframe", "img", "object", "embed", "base")]
-        assert not [name for name, _ in reading.attributes if name in ("src", "href", "action")]
-        assert "http://" not in html
-        assert "https://" not in html
-        assert "default-src 'none'" in html
+        assert not [tag for tag in reading.tags if tag in ("link", "img", "object", "embed", "base")]
+        assert not [name for name, _ in reading.attributes if name in ("src", "action", "srcset")]
+        assert "default-src &#x27;none&#x27;" in html or "default-src 'none'" in html
+
+
+def test_only_scripts_named_by_hash_may_run() -> None:
+    html = graph_html(graph_of(*FACTS))
+    scripts = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+    assert len(scripts) == len(SCRIPTS)
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in html
+    assert "'unsafe-eval'" not in html
+    assert "script-src 'unsafe-inline'" not in html
+
+
+def test_what_is_vendored_is_what_was_published() -> None:
+    vendor = resources.files("memory_agent.views").joinpath("assets", "vendor")
+    recorded, name = vendor.joinpath("cytoscape.sha256").read_text("utf-8").split()
+    assert hashlib.sha256(vendor.joinpath(name).read_bytes()).hexdigest() == recorded
+    assert "The Cytoscape Consortium" in vendor.joinpath("cytoscape.LICENSE").read_text("utf-8")
 
 
 def test_an_empty_graph_is_a_page_too() -> None:
-    assert "No facts yet" in graph_html(nx.MultiDiGraph())
+    assert data_of(graph_html(nx.MultiDiGraph()))["graph"]["facts"] == []
+    assert "No facts yet" in graph_svg(nx.MultiDiGraph())
+
+
+def test_a_notebook_gets_a_still_picture_in_a_frame_of_its_own() -> None:
+    shown = KnowledgeGraph(graph_of(*FACTS))._repr_html_()
+    (frame,) = [dict(Reading(shown).attributes)]
+    assert "sandbox" in frame
+    inside = Reading(str(frame["srcdoc"]))
+    assert "script" not in inside.tags
+    assert "Galway" in inside.text
+    assert KnowledgeGraph(graph_of(*FACTS)).subgraph(["Maren", "Galway"]).number_of_edges() == 1
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

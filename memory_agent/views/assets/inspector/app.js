@@ -1,0 +1,72 @@
+// The frame: which page the address names, the theme, and what to say when something goes wrong.
+"use strict";
+(function (root) {
+  const { h, fill, many, clean } = root.Dom;
+  const { Source, Parts } = root;
+  const PAGES = [
+    ["graph", "Graph", root.GraphPage.show, "graph"], ["memories", "Memories", root.MemoriesPage.show, "record"], ["conversations", "Conversations", root.ConversationsPage.show, "sessions"],
+    ["context", "Context", root.ContextPage.show, "context"], ["runs", "Runs", root.RunsPage.show, "runs"], ["audit", "Audit", root.AuditPage.show, "audit"],
+  ];
+  const SHOWS = new Map([...PAGES.map(([name, , show]) => [name, show]), ["record", root.MemoriesPage.record]]);
+  let leave = null, turn = 0;
+
+  const route = () => {
+    const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+    return SHOWS.has(name) ? [name, rest] : ["graph", []];
+  };
+
+  async function show() {
+    const [name, rest] = route(), mine = ++turn;
+    const place = document.getElementById("main");
+    if (leave) { leave(); leave = null; }
+    document.body.dataset.page = name;
+    for (const a of document.querySelectorAll("#tabs a")) {
+      if (a.dataset.page === (name === "record" ? "memories" : name)) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
+    }
+    document.title = `${PAGES.find(([one]) => one === name) ? PAGES.find(([one]) => one === name)[1] : "Record"} · ${Source.title || "memory inspector"}`;
+    const waiting = setTimeout(() => { if (mine === turn) fill(place, h("div.page", {}, Parts.wait())); }, 150);
+    try {
+      const left = await SHOWS.get(name)(place, rest);
+      if (mine === turn) leave = left || null; else if (left) left();
+    } catch (error) {
+      fill(place, h("div.page", {}, h("h1", {}, "This cannot be shown"), h("p.bad", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/graph" }, "To the graph"))));
+    } finally { clearTimeout(waiting); }
+  }
+
+  function go(to) {
+    const hash = `#/${to.map(encodeURIComponent).join("/")}`;
+    if (location.hash === hash) show(); else location.hash = hash;
+    header();
+  }
+
+  const THEMES = ["auto", "light", "dark"];
+  function theme(next) {
+    const now = next || (() => { try { return localStorage.getItem("memory-agent theme"); } catch { return null; } })() || "auto";
+    if (now === "auto") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = now;
+    if (next) try { localStorage.setItem("memory-agent theme", next); } catch { /* a page opened from a file may not keep anything */ }
+    document.dispatchEvent(new Event("theme"));
+    return now;
+  }
+
+  async function header() {
+    const { user, counts } = await Source.get("overview");
+    fill(document.getElementById("who"), h("b", {}, h("bdi", {}, user)), h("span.soft", {}, ` ${many(counts.facts, "fact")} · ${many(counts.turns, "turn")}${counts.pending ? ` · ${counts.pending} not read yet` : ""}${counts.adapters ? ` · ${many(counts.adapters, "adapter")} on` : ""}`));
+  }
+
+  async function start() {
+    let now = theme();
+    const button = h("button.plain", { type: "button", on: { click: () => { now = THEMES[(THEMES.indexOf(now) + 1) % 3]; theme(now); button.textContent = `Theme: ${now}`; } } }, `Theme: ${now}`);
+    fill(document.getElementById("bar"), h("span.brand", {}, Source.title ? clean(Source.title) : "memory-agent"), h("nav", { id: "tabs", "aria-label": "Pages" },
+      PAGES.filter(([, , , needs]) => Source.has(needs)).map(([name, word]) => h("a", { href: `#/${name}`, "data-page": name }, word))), h("span", { id: "who" }), button);
+    try { await Source.start(); await header(); } catch (error) {
+      fill(document.getElementById("main"), h("div.page", {}, h("h1", {}, "This memory cannot be read"), h("p.bad", { role: "alert" }, error.message)));
+      return;
+    }
+    root.addEventListener("hashchange", show);
+    await show();
+    performance.mark("shown");
+  }
+
+  root.App = { go };
+  start();
+})(globalThis);

@@ -1,0 +1,81 @@
+// Making elements. Remembered text is untrusted: it reaches the page as text nodes and attribute values only.
+"use strict";
+(function (root) {
+  // Direction overrides and invisible controls can make a line read as what it is not.
+  const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+  const clean = (text) => String(text === null || text === undefined ? "" : text).replace(UNSEEN, "\ufffd");
+
+  // h("p.note", {title: "..."}, "text", child, ...). `on` holds listeners; false and null children are left out.
+  function h(what, props, ...children) {
+    const [tag, ...classes] = what.split(".");
+    const element = document.createElement(tag);
+    if (classes.length) element.className = classes.join(" ");
+    for (const [name, value] of Object.entries(props || {})) {
+      if (name === "on") for (const [event, act] of Object.entries(value)) element.addEventListener(event, act);
+      else if (name === "style") for (const [key, set] of Object.entries(value)) element.style.setProperty(key, set);
+      else if (value === true) element.setAttribute(name, "");
+      else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, clean(value));
+    }
+    append(element, children);
+    return element;
+  }
+
+  function append(element, children) {
+    for (const child of children.flat(Infinity)) {
+      if (child === null || child === undefined || child === false || child === "") continue;
+      element.append(child instanceof Node ? child : document.createTextNode(clean(child)));
+    }
+  }
+
+  const fill = (element, ...children) => { element.replaceChildren(); append(element, children); return element; };
+
+  const SVG = "http://www.w3.org/2000/svg";
+  function svg(tag, props, ...children) {
+    const element = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(props || {})) element.setAttribute(name, clean(value));
+    append(element, children);
+    return element;
+  }
+
+  const day = (ms) => (ms === null || ms === undefined ? "?" : new Date(ms).toISOString().slice(0, 10));
+  const minute = (ms) => (ms === null || ms === undefined ? "?" : new Date(ms).toISOString().slice(0, 16).replace("T", " "));
+  const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
+  const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
+
+  const say = (text) => { document.getElementById("said").textContent = clean(text); };
+
+  function told(text, kind = "info") {
+    const place = document.getElementById("told");
+    const note = h(`div.toast.${kind}`, { role: kind === "bad" ? "alert" : "status" }, text,
+      h("button.plain", { "aria-label": "Close this message", on: { click: () => note.remove() } }, "×"));
+    place.append(note);
+    if (kind !== "bad") setTimeout(() => note.remove(), 6000);
+  }
+
+  // A link to a page of this document.
+  const link = (to, ...text) => h("a", { href: `#/${to.map(encodeURIComponent).join("/")}` }, ...text);
+
+  // Ask something in a dialog; `body` is an element, `act` runs on the button and may throw to keep it open.
+  function dialog(title, body, word, act, { danger = false, before = null } = {}) {
+    const wrong = h("p.bad", { role: "alert" });
+    const go = h(danger ? "button.danger" : "button.primary", { type: "submit" }, word);
+    const form = h("form", {
+      method: "dialog",
+      on: {
+        submit: async (event) => {
+          event.preventDefault();
+          go.disabled = true;
+          try { await act(); box.close(); } catch (error) { fill(wrong, error.message); } finally { go.disabled = false; }
+        },
+      },
+    }, h("h2", {}, title), body, wrong, h("p.buttons", {},
+      h("button", { type: "button", on: { click: () => box.close() } }, "Cancel"), go));
+    const box = h("dialog", { "aria-label": title, on: { close: () => box.remove() } }, form);
+    document.body.append(box);
+    box.showModal();
+    if (before) before(go);
+    return box;
+  }
+
+  root.Dom = { h, svg, fill, clean, day, minute, many, cut, say, told, link, dialog };
+})(globalThis);

@@ -1,0 +1,131 @@
+// Memories as a table that filters and sorts, and one record's page with what may be done to it.
+"use strict";
+(function (root) {
+  const { h, fill, many, link, dialog, told, day } = root.Dom;
+  const { Source, Parts } = root;
+  const STEP = 100;
+  const kept = { words: "", cls: "", status: "", taught: "", by: "text", down: false, most: STEP };
+
+  async function show(place) {
+    const data = await Source.get("graph");
+    const names = new Map(data.nodes.map((node) => [node.id, node.name]));
+    const taught = new Set(data.taught);
+    const rows = data.facts.filter((fact) => fact.retired === null).map((fact) => ({
+      fact, about: names.get(fact.subject) || "", sources: fact.sources.length,
+      weights: taught.has(fact.id) ? "known by heart" : data.untaught[fact.id] ? `not taught: ${data.untaught[fact.id]}` : "may be taught",
+    }));
+    const body = h("tbody", {}), count = h("p.soft", { role: "status" }), more = h("button", { type: "button", on: { click: () => { kept.most += STEP; draw(); } } }, "Show more");
+    const value = { text: (r) => r.fact.text, about: (r) => r.about, cls: (r) => r.fact.cls, from: (r) => r.fact.from || "", to: (r) => r.fact.to || "~",
+      status: (r) => r.fact.status, confidence: (r) => r.fact.confidence, sources: (r) => r.sources, weights: (r) => r.weights };
+    const heads = [["text", "Fact"], ["about", "About"], ["cls", "Class"], ["from", "From"], ["to", "To"], ["status", "Status"], ["confidence", "Confidence"], ["sources", "Sources"], ["weights", "Weights"]]
+      .map(([by, word]) => h("th", { scope: "col", "data-by": by, "aria-sort": "none" }, h("button.plain", { type: "button", on: { click: () => { kept.down = kept.by === by && !kept.down; kept.by = by; draw(); } } }, word)));
+
+    function draw() {
+      const words = kept.words.toLowerCase().split(/\s+/).filter(Boolean);
+      const found = rows.filter((row) => (!kept.cls || row.fact.cls === kept.cls) && (!kept.status || row.fact.status === kept.status)
+        && (!kept.taught || row.weights.startsWith(kept.taught)) && words.every((word) => `${row.fact.text} ${row.about} ${row.fact.sources.map((s) => s[3]).join(" ")}`.toLowerCase().includes(word)));
+      const key = value[kept.by];
+      found.sort((a, b) => { const x = key(a), y = key(b); return (x < y ? -1 : x > y ? 1 : 0) * (kept.down ? -1 : 1); });
+      heads.forEach((head) => head.setAttribute("aria-sort", head.dataset.by === kept.by ? (kept.down ? "descending" : "ascending") : "none"));
+      fill(body, found.slice(0, kept.most).map(({ fact, about, sources, weights }) => h(`tr.${fact.status}`, {},
+        h("td", {}, link(["record", fact.id], h("bdi", {}, fact.text))), h("td", {}, h("bdi", {}, about)), h("td", {}, Parts.chip(fact.cls)), h("td", {}, fact.from || "?"),
+        h("td", {}, fact.to || (fact.status === "current" ? "now" : "?")), h("td", {}, Parts.status(fact.status)), h("td.number", {}, fact.confidence.toFixed(2)), h("td.number", {}, sources), h("td", {}, weights))));
+      fill(count, `${many(found.length, "memory", "memories")} of ${rows.length}`);
+      more.hidden = found.length <= kept.most;
+    }
+
+    const select = (name, label, options) => h("label.field", {}, h("span", {}, label), h("select", { on: { change: (event) => { kept[name] = event.target.value; kept.most = STEP; draw(); } } },
+      options.map(([key, word]) => h("option", { value: key, selected: kept[name] === key }, word))));
+    const some = (list) => [["", "any"], ...[...new Set(list)].sort().map((word) => [word, word])];
+    fill(place, h("div.page", {}, h("h1", {}, "Memories"),
+      h("div.filters", { role: "search" }, h("label.field", {}, h("span", {}, "Find"), h("input", { type: "search", value: kept.words, on: { input: (event) => { kept.words = event.target.value; kept.most = STEP; draw(); } } })),
+        select("cls", "Class", some(rows.map((r) => r.fact.cls))), select("status", "Status", some(rows.map((r) => r.fact.status))),
+        select("taught", "Weights", [["", "any"], ["known", "known by heart"], ["may", "may be taught"], ["not", "not taught"]])), count,
+      h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Table of memories" }, h("table.wide", {}, h("thead", {}, h("tr", {}, heads)), body)), more));
+    draw();
+  }
+
+  async function record(place, [id]) {
+    const found = await Source.get("record", id);
+    const graph = await Source.get("graph");
+    const sources = found.sources.map((s) => [s.episode, s.start, s.end, s.quote, s.speaker, s.day]);
+    const section = (title, ...rest) => h("section", {}, h("h2", {}, title), ...rest);
+    const fact = found.kind === "fact";
+    fill(place, h("div.page.record", {},
+      h("p.mini", {}, link(["memories"], "← Memories")),
+      h("h1", {}, h("bdi", {}, found.title)), h("p.soft", {}, found.kind, " ", h("code", {}, id)),
+      Source.live && found.can.length ? h("p.buttons", {}, actions(found, id)) : null,
+      h("div.columns", {},
+        h("div", {}, section("What it says", h("dl", {}, found.fields.map(([name, text]) => [h("dt", {}, name), h("dd", {}, h("bdi", {}, text))]))),
+          found.taught ? section("Weights", h("p", {}, found.taught), found.adapters.length ? h("ul.records", {}, found.adapters.map((a) => h("li", {}, h("small", {}, a.state), " ", link(["record", a.id], `adapter ${a.id.slice(0, 12)}`), a.version ? `, version ${a.version}` : "", a.reasons.length ? `: ${a.reasons.join("; ")}` : ""))) : null) : null,
+          fact ? section("In whose words", Parts.quotes(sources, graph.sessions)) : null),
+        h("div", {}, fact ? section("History", Parts.records(found.versions)) : null,
+          section("Rests on", Parts.records(found.rests_on)), section("What rests on it", Parts.records(found.supports)),
+          fact && found.kind === "fact" ? h("p", {}, link(["graph", "fact", id], "Show it in the graph")) : null,
+          found.kind === "entity" ? h("p", {}, link(["graph", "around", id], "Show it in the graph")) : null))));
+  }
+
+  function actions(found, id) {
+    const fields = new Map(found.fields);
+    const made = [];
+    if (found.can.includes("edit")) made.push(h("button", { type: "button", on: { click: () => edit(id, fields) } }, "Correct"));
+    if (found.can.includes("correct")) made.push(h("button", { type: "button", on: { click: () => correct(found, id) } }, "Correct the words"));
+    if (found.can.includes("forget")) made.push(h("button.danger", { type: "button", on: { click: () => forget(id, found.title) } }, "Forget…"));
+    return made;
+  }
+
+  const field = (name, input) => h("label.field", {}, h("span", {}, name), input);
+
+  function edit(id, fields) {
+    const was = (name) => (/^(\d{4}(-\d\d){0,2}|\d{4}-W\d\d)$/.test(fields.get(name) || "") ? fields.get(name) : "");
+    const object = h("input", { value: fields.get("object"), required: true });
+    const from = h("input", { value: was("true from"), placeholder: "2024, 2024-03 or 2024-03-14", pattern: "\\d{4}(-\\d\\d(-\\d\\d)?|-W\\d\\d)?" });
+    const to = h("input", { value: was("true to"), placeholder: "open", pattern: "\\d{4}(-\\d\\d(-\\d\\d)?|-W\\d\\d)?" });
+    dialog("Correct this fact", h("div", {}, h("p.soft", {}, `${fields.get("subject")} ${fields.get("predicate").replace(/_/g, " ")} …`),
+      field("is really", object), field("true from", from), field("true to", to), h("p.soft", {}, "The correction stands in the conversation “edits” as its source; what it replaces is withdrawn.")), "Correct", async () => {
+      const body = {};
+      if (object.value !== fields.get("object")) body.object = object.value;
+      if (from.value && from.value !== was("true from")) body.valid_from = from.value;
+      if (to.value && to.value !== was("true to")) body.valid_to = to.value;
+      const now = await Source.send("PATCH", `/records/${encodeURIComponent(id)}`, body);
+      told("Corrected.", "good");
+      root.App.go(["record", now.record.id]);
+    });
+  }
+
+  function correct(found, id) {
+    const text = found.title.replace(/^.*?, \d{4}-\d\d-\d\d: /s, "");
+    const words = h("textarea", { rows: 5, required: true }, text);
+    dialog("Correct the words of this turn", h("div", {}, field("it really says", words), h("p.soft", {}, "What was read in it falls, and it is read again by the next consolidation.")), "Correct", async () => {
+      await Source.send("PATCH", `/records/${encodeURIComponent(id)}`, { content: words.value });
+      told("Corrected.", "good");
+      root.App.go(["record", id]);
+    });
+  }
+
+  // Nothing is forgotten before it was shown what else goes.
+  function forget(id, title) {
+    const reason = h("input", { value: "asked for", required: true, "aria-label": "Why" });
+    const what = h("div", { role: "status" }, Parts.wait("Looking what else would go…"));
+    dialog("Forget this?", h("div", {}, h("p", {}, h("bdi", {}, title)), what, field("Why (kept in the audit; name no content)", reason)), "Forget for good", async () => {
+      const gone = await Source.send("POST", "/forget", { id, reason: reason.value });
+      told(`Forgotten: ${summed(gone)}.`, "good");
+      root.App.go(["memories"]);
+    }, { danger: true, before: (go) => {
+      go.disabled = true;
+      Source.send("POST", "/forget", { id, reason: "dry run", dry_run: true }).then(async (report) => {
+        const graph = await Source.get("graph");
+        const text = new Map([...graph.nodes.map((n) => [n.id, n.name]), ...graph.facts.map((f) => [f.id, f.text])]);
+        fill(what, h("p", {}, "This would go: ", h("b", {}, summed(report)), "."),
+          h("ul.records", {}, Object.entries(report.forgotten).filter(([kind]) => kind !== "claim").flatMap(([kind, ids]) => ids.slice(0, 12).map((one) => h("li", {}, h("small", {}, kind), " ", h("bdi", {}, text.get(one) || one))))),
+          report.redacted.length ? h("p", {}, `${many(report.redacted.length, "turn")} stay, with these words cut out.`) : null,
+          report.adapters_off.length ? h("p.bad", {}, `${many(report.adapters_off.length, "adapter")} would be switched off.`) : null);
+        go.disabled = false;
+      }).catch((error) => fill(what, h("p.bad", {}, error.message)));
+    } });
+  }
+
+  const summed = (report) => Object.entries(report.forgotten).map(([kind, ids]) => many(ids.length, kind, kind.endsWith("y") ? `${kind.slice(0, -1)}ies` : `${kind}s`)).join(", ") || "nothing more";
+
+  root.MemoriesPage = { show, record, forget, summed };
+})(globalThis);

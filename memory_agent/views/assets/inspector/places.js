@@ -1,0 +1,172 @@
+// Where nodes go: the same graph always gives the same picture, whatever moment is looked at. Pure.
+//
+// Nodes with several neighbours are spread by springs (Fruchterman and Reingold, 1991) from a fixed start; what
+// hangs on one node only is fanned out around it, in the directions that its other edges leave free.
+"use strict";
+(function (root) {
+  const GAP = 9;
+  const LINE = 84; // room for the words on an edge
+  const TURN = 2 * Math.PI;
+
+  function neighboursOf(nodes, links) {
+    const near = new Map(nodes.map((node) => [node.id, new Set()]));
+    for (const [a, b] of links) {
+      if (a === b || !near.has(a) || !near.has(b)) continue;
+      near.get(a).add(b);
+      near.get(b).add(a);
+    }
+    return near;
+  }
+
+  // What hangs on one node only -> that node. Of a pair on its own, the first of `nodes` stays.
+  function owners(nodes, near) {
+    const found = new Map();
+    for (const { id } of nodes) {
+      const others = near.get(id);
+      if (others.size !== 1) continue;
+      const [other] = others;
+      if (near.get(other).size > 1) found.set(id, other);
+      else if (!found.has(id) && !found.has(other)) found.set(other, id);
+    }
+    return found;
+  }
+
+  const apart = (a, b, gap) =>
+    Math.abs(a.x - b.x) >= (a.w + b.w) / 2 + gap || Math.abs(a.y - b.y) >= (a.h + b.h) / 2 + gap;
+
+  // Leaves on an ellipse around the owner's box, in order, none over another; null when they do not fit.
+  function ring(owner, leaves, radius, gap, blocked) {
+    const placed = [];
+    let angle = -Math.PI / 2, used = 0;
+    const step = TURN / 480;
+    for (const leaf of leaves) {
+      let spot = null;
+      while (used < TURN) {
+        const cos = Math.cos(angle), sin = Math.sin(angle);
+        const at = { x: cos * (radius * 1.12 + owner.w / 4 + leaf.w / 2), y: sin * (radius * 0.86 + leaf.h / 2), w: leaf.w, h: leaf.h };
+        const free = blocked.every((other) => Math.abs(Math.atan2(Math.sin(angle - other), Math.cos(angle - other))) > 0.3);
+        if (free && placed.every((other) => apart(at, other, gap))) { spot = at; break; }
+        angle += step; used += step;
+      }
+      if (!spot) return null;
+      placed.push({ ...spot, id: leaf.id });
+    }
+    return placed;
+  }
+
+  function fan(owner, leaves, blocked) {
+    if (!leaves.length) return [];
+    let radius = LINE + owner.h / 2, placed = null;
+    while (!(placed = ring(owner, leaves, radius, GAP, blocked))) radius *= 1.12;
+    let low = GAP, high = 140; // the same ring with as much air as it allows
+    for (let n = 0; n < 6; n++) {
+      const middle = (low + high) / 2, wider = ring(owner, leaves, radius, middle, blocked);
+      if (wider) { placed = wider; low = middle; } else high = middle;
+    }
+    return placed;
+  }
+
+  const reachOf = (owner, placed) => placed.reduce(
+    (most, leaf) => Math.max(most, Math.hypot(Math.abs(leaf.x) + leaf.w / 2, Math.abs(leaf.y) + leaf.h / 2)),
+    Math.hypot(owner.w, owner.h) / 2) + GAP;
+
+  // Springs between linked nodes, and no two discs over one another.
+  function spread(ids, near, reach) {
+    const at = new Map();
+    const rank = [...ids].sort((a, b) => near.get(b).size - near.get(a).size || (a < b ? -1 : 1));
+    const mean = ids.reduce((sum, id) => sum + reach.get(id), 0) / ids.length;
+    rank.forEach((id, n) => {
+      const angle = n * 2.399963, radius = 2 * mean * Math.sqrt(n);
+      at.set(id, { x: Math.cos(angle) * radius, y: Math.sin(angle) * radius });
+    });
+    const inside = new Set(ids), rounds = ids.length > 400 ? 60 : ids.length > 150 ? 140 : 320;
+    for (let round = 0; round < rounds; round++) {
+      const heat = 1 - round / rounds, push = new Map(rank.map((id) => [id, { x: 0, y: 0 }]));
+      for (let i = 0; i < rank.length; i++) for (let j = i + 1; j < rank.length; j++) {
+        const a = at.get(rank[i]), b = at.get(rank[j]);
+        let dx = a.x - b.x, dy = a.y - b.y, d = Math.hypot(dx, dy) || 0.01;
+        const linked = near.get(rank[i]).has(rank[j]);
+        const rest = reach.get(rank[i]) + reach.get(rank[j]) + (linked ? LINE : 30);
+        let force = 0;
+        if (d < rest) force = (rest - d) / 2;
+        else if (linked) force = (rest - d) * 0.12;
+        else force = Math.min(6, (rest * rest) / (d * d) * 6) * heat;
+        dx = (dx / d) * force; dy = (dy / d) * force;
+        const p = push.get(rank[i]), q = push.get(rank[j]);
+        p.x += dx; p.y += dy; q.x -= dx; q.y -= dy;
+      }
+      for (const id of rank) {
+        const p = push.get(id), spot = at.get(id), size = Math.hypot(p.x, p.y) || 1;
+        const most = (40 + mean) * (0.25 + heat), scale = Math.min(1, most / size);
+        // A light pull to the middle keeps parts that only repel each other together.
+        spot.x += p.x * scale - spot.x * 0.004; spot.y += p.y * scale - spot.y * 0.008;
+      }
+    }
+    return inside.size ? at : new Map();
+  }
+
+  function components(ids, near) {
+    const seen = new Set(), parts = [];
+    for (const id of ids) {
+      if (seen.has(id)) continue;
+      const part = [], open = [id];
+      seen.add(id);
+      while (open.length) {
+        const next = open.pop();
+        part.push(next);
+        for (const other of near.get(next)) if (ids.has(other) && !seen.has(other)) { seen.add(other); open.push(other); }
+      }
+      parts.push(part);
+    }
+    return parts;
+  }
+
+  // Parts side by side on shelves, about as wide as `ratio` times as high.
+  function shelve(parts, ratio) {
+    const boxes = parts.map((placed) => {
+      const left = Math.min(...placed.map((n) => n.x - n.w / 2)), top = Math.min(...placed.map((n) => n.y - n.h / 2));
+      const right = Math.max(...placed.map((n) => n.x + n.w / 2)), bottom = Math.max(...placed.map((n) => n.y + n.h / 2));
+      return { placed, left, top, width: right - left + 40, height: bottom - top + 34 };
+    });
+    boxes.sort((a, b) => b.height - a.height || b.width - a.width);
+    const area = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
+    const shelf = Math.max(...boxes.map((box) => box.width), Math.sqrt(area * ratio));
+    const found = new Map();
+    let x = 0, y = 0, high = 0;
+    for (const box of boxes) {
+      if (x && x + box.width > shelf) { x = 0; y += high; high = 0; }
+      for (const node of box.placed) found.set(node.id, { x: node.x - box.left + x, y: node.y - box.top + y });
+      x += box.width; high = Math.max(high, box.height);
+    }
+    return found;
+  }
+
+  // Positions of all nodes, id -> {x, y}. `nodes` are {id, w, h}, in the order their leaves shall stand in; `links` pairs of ids.
+  function place(nodes, links, ratio = 1.5) {
+    if (!nodes.length) return new Map();
+    const near = neighboursOf(nodes, links), box = new Map(nodes.map((node) => [node.id, node]));
+    const hung = owners(nodes, near), leaves = new Map();
+    for (const node of nodes) if (hung.has(node.id)) {
+      if (!leaves.has(hung.get(node.id))) leaves.set(hung.get(node.id), []);
+      leaves.get(hung.get(node.id)).push(node);
+    }
+    const core = new Set(nodes.map((node) => node.id).filter((id) => !hung.has(id)));
+    const reach = new Map();
+    for (const id of core) reach.set(id, reachOf(box.get(id), fan(box.get(id), leaves.get(id) || [], [])));
+    const parts = components(core, near).map((ids) => {
+      const at = ids.length > 1 ? spread(ids, near, reach) : new Map([[ids[0], { x: 0, y: 0 }]]);
+      return ids.flatMap((id) => {
+        const centre = at.get(id), own = box.get(id);
+        const blocked = [...near.get(id)].filter((other) => at.has(other)).map(
+          (other) => Math.atan2(at.get(other).y - centre.y, at.get(other).x - centre.x));
+        const fanned = fan(own, leaves.get(id) || [], blocked.length > 8 ? [] : blocked);
+        return [{ id, x: centre.x, y: centre.y, w: own.w, h: own.h },
+          ...fanned.map((leaf) => ({ ...leaf, x: leaf.x + centre.x, y: leaf.y + centre.y }))];
+      });
+    });
+    return shelve(parts, ratio);
+  }
+
+  const api = { place };
+  if (typeof module === "object") module.exports = api; else root.Places = api;
+})(globalThis);
