@@ -133,6 +133,12 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
         )
     if kind == "skill":
         return listed(token, "activity") or listed(token, "instrument")
+    if kind == "lesson_of":
+        taught = [c.text.lower() for c in token.lefts if c.dep_ in ("compound", "amod", "nmod")]
+        known = words("activities") | words("instruments") | words("languages") | words("subjects") | words("sports")
+        return token.lemma_.lower() in words("lesson") and any(t in known for t in [*taught, " ".join(taught)])
+    if kind == "progressive_noun":
+        return low in ("progress", "sure", "effort", "difference", "time", "sense", "most", "plans", "way", "call", "calls")
     if kind in ("shift", "trick", "aside"):
         return low in ("shift", "shifts", "trick", "tricks", "weekends", "nights")
     return listed(token, kind)

@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta, timezone
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode
 
-from . import answers, copula, dates, general, languages, nominal, rules, surface, values
+from . import alike, answers, copula, dates, general, languages, nominal, rules, surface, values
 from .dates import Direction, Expression
 from .drafts import OBJECT_TYPES, Draft
-from .frames import Frame, frames
+from .frames import Frame, conjuncts, frames
 from .lexicon import data, pattern
 from .parse import Sentence, parse
 from .people import Discourse, Ref, Resolver
@@ -116,6 +116,7 @@ class TurnReader:
         for draft, _, _ in list(kept.values()):
             if draft.predicate == "species":
                 self._one_pet(kept, draft)
+        alike.thin(kept)
         for draft, _, _ in kept.values():
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
@@ -211,10 +212,7 @@ class TurnReader:
             clause = self._clause(frame, expressions, resolver, found)
             if clause.status.kind == "none" or (mocking and frame.lemma in ("be", "love")):
                 continue
-            if clause.subject is None:
-                yield from [*rules.apply(clause), *copula.apply(clause)]
-                continue
-            drafts = [*rules.apply(clause), *copula.apply(clause)] if clause.subject is not None else []
+            drafts = [*rules.apply(clause), *copula.apply(clause)]
             yield from drafts
             yield from general.apply(clause, bool(drafts))
 
@@ -234,7 +232,8 @@ class TurnReader:
         ahead = point is not None and point.latest.date() > self.said and any(self._ahead(e, frame) for e in own)
         subject = Ref(self.discourse.speaker) if frame.dropped else None
         if frame.subject is not None and frame.subject.text.lower() not in _PLURAL_SKIP - {"they"}:
-            subject = resolver.resolve(frame.subject)
+            joined = any(t.text.lower() in ("i", "me") for t in conjuncts(frame.subject))
+            subject = Ref(self.discourse.speaker) if joined else resolver.resolve(frame.subject)
         return Clause(
             frame, subject, status, since, until, point, self.said, ahead, expressions, resolver, self.discourse
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .drafts import Draft
 from .lexicon import pattern, words
-from .phrases import listed, verb_phrase
+from .phrases import kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause
 
 _FREQUENCY = pattern("frequency", re.I)
@@ -34,12 +34,18 @@ def _addressed(clause: Clause) -> bool:
 
 
 def _phrase(clause: Clause) -> str:
-    return clause.frame.sentence.written(verb_phrase(clause.frame.verb, clause.dates))
+    tokens = verb_phrase(clause.frame.verb, clause.dates)
+    while len(tokens) > 1 and tokens[-1].pos_ == "ADP" and tokens[-1].dep_ in ("prep", "dative", "agent"):
+        tokens.pop()  # its object was left out ("setting up something like this for my kids")
+    return clause.frame.sentence.written(tokens)
 
 
 def apply(clause: Clause, said: bool) -> Iterator[Draft]:
     """Plans, aims, habits and deeds; `said` is whether another rule already spoke for the clause."""
-    if not _subject_ok(clause) or clause.status.kind == "none":
+    if clause.status.kind == "none":
+        return
+    if not _subject_ok(clause):
+        yield from () if said else possessed(clause)
         return
     kind = clause.status.kind
     if kind in ("planned", "possible", "goal", "duty"):
@@ -76,6 +82,10 @@ def _habit(clause: Clause) -> Iterator[Draft]:
     frame = clause.frame
     if frame.tense not in ("present", "base") or frame.verb.pos_ == "AUX":
         return
+    if clause.subject is not None and clause.subject.type == "animal":
+        return
+    if frame.object is not None and (listed(frame.object, "abstract") or listed(frame.object, "generic")):
+        return
     found = _FREQUENCY.search(frame.sentence.doc.text)
     if found and (
         frame.infinitive is not None
@@ -107,21 +117,74 @@ def _deed(clause: Clause) -> Iterator[Draft]:
     if (frame.lemma == "pass" and "away" in _phrase(clause)) or frame.lemma == "die":
         yield clause.draft("did", "passed away" if frame.lemma == "pass" else "died", rule="deed")
         return
-    dated = clause.point is not None
-    if frame.lemma in ("retire", "graduate", "propose", "elope") and frame.object is None and frame.tense == "past":
+    if frame.lemma in _ALONE and frame.object is None and frame.tense == "past":
         yield clause.draft("did", frame.verb.text.lower(), rule="deed", confidence=0.7)
         return
+    phrase = _deed_phrase(clause)
+    if phrase:
+        yield clause.draft("did", phrase, rule="deed", confidence=0.7)
+
+
+_ALONE = {"retire", "graduate", "propose", "elope"}
+_PHASES = {"start", "begin", "stop", "finish", "end", "quit"}
+
+
+def _deed_phrase(clause: Clause) -> str:
+    """The deed in words; empty where the clause tells of none worth keeping."""
+    frame, dated = clause.frame, clause.point is not None
+    if frame.verb.tag_ == "VBG" and frame.verb.dep_ in ("pcomp", "advcl", "acl"):
+        return ""
+    inner = frame.infinitive or frame.clausal
+    if frame.lemma == "help" and inner is not None and inner.pos_ == "VERB" and frame.object is None:
+        tokens = [frame.verb, *(c for c in inner.lefts if c.dep_ in ("nsubj", "poss")), *verb_phrase(inner, clause.dates)]
+        return frame.sentence.written(sorted(set(tokens), key=lambda t: t.i))
     if frame.infinitive is not None and frame.infinitive.tag_ == "VBG":
+        return _phrase(clause) if dated and frame.lemma in _PHASES else ""
+    if not _has_content(clause):
+        return ""
+    done = frame.lemma in words("deeds")
+    if frame.passive:
+        return _phrase(clause) if done or dated else ""
+    if frame.object is None:
+        placed = any(word in ("at", "for", "in", "to", "with", "from", "on") for word, _ in frame.preps)
+        counts = (done and placed and frame.lemma not in words("empty_verbs")) or (
+            dated and frame.lemma not in words("empty_verbs")
+        )
+        return _phrase(clause) if counts else ""
+    if frame.object.pos_ == "PRON" and not frame.preps:
+        return ""
+    empty = words("empty_verbs") - words("light_verbs")
+    if frame.lemma in empty or listed(frame.object, "abstract") or listed(frame.object, "generic"):
+        return _phrase(clause) if done and dated else ""
+    return _phrase(clause) if done or dated or _own_doing(clause) else ""
+
+
+def _own_doing(clause: Clause) -> bool:
+    """A light verb with an object of the speaker's own world: "made a cake", "got a tattoo"."""
+    frame = clause.frame
+    return (
+        frame.lemma in ("make", "take", "bring", "get", "throw", "hold", "give")
+        and frame.object is not None
+        and frame.object.pos_ in ("NOUN", "PROPN")
+        and frame.parent is None
+        and clause.subject is not None
+        and clause.subject.name == clause.discourse.speaker
+    )
+
+
+def possessed(clause: Clause) -> Iterator[Draft]:
+    """What befell something of the speaker's: "our team won the cup", "my painting got picked for the show"."""
+    frame, subject = clause.frame, clause.frame.subject
+    if subject is None or subject.pos_ not in ("NOUN", "PROPN") or clause.status.kind != "actual":
         return
-    if (
-        frame.lemma in words("empty_verbs") - words("light_verbs")
-        or not (frame.object is not None or dated)
-        or not _has_content(clause)
-    ):
+    owner = clause.resolver.owner_of(subject)
+    if owner is None or owner.name != clause.discourse.speaker or kin_of(subject) or listed(subject, "animal"):
         return
-    if (frame.lemma in words("deeds") and frame.object is not None) or (
-        dated and frame.lemma not in words("empty_verbs")
-    ):
-        if frame.object is not None and frame.object.pos_ == "PRON":
-            return
-        yield clause.draft("did", _phrase(clause), rule="deed", confidence=0.7)
+    was, clause.subject = clause.subject, owner
+    grouped = listed(subject, "group") or subject.lemma_.lower() in ("team", "band", "crew", "club", "family")
+    for draft in _deed(clause):
+        if not grouped:
+            things = noun_phrase(subject, clause.dates, deep=False)
+            draft.object = f"{frame.sentence.written(things)} {draft.object}"
+        yield draft
+    clause.subject = was

@@ -133,9 +133,12 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     present = frame.tense in ("present", "base") or (frame.tense == "perfect" and frame.progressive)
     if (rule.get("present_only") and not present) or (rule.get("past_only") and (present or status.kind != "actual")):
         return False
-    if rule.get("simple_only") and (frame.progressive or frame.object is not None or status.negated):
+    plain = frame.verb.tag_ != "VBG" and frame.object is None and not status.negated
+    if rule.get("simple_only") and not plain:
         return False
     if rule.get("progressive_only") and not frame.progressive:
+        return False
+    if rule.get("not_progressive") and frame.progressive:
         return False
     if rule.get("future_only") and not (clause.point and present):
         return False
@@ -188,6 +191,10 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
             (o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj"), token
         )
         return sentence.written(noun_phrase(inner, clause.dates))
+    if form == "lesson":
+        return sentence.written([t for t in token.lefts if t.dep_ in ("compound", "amod", "nmod")])
+    if form == "driver":
+        return sentence.written([token]) + " driver"
     if form == "teacher":
         return sentence.written(noun_phrase(token, clause.dates, deep=False)) + " teacher"
     if form == "miss":
@@ -223,6 +230,8 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
     negated = status.negated
     ends = rule.get("pol") == "-"
     if rule["kind"] == "event":
+        if frame.verb.dep_ == "pcomp" and frame.verb.tag_ == "VBG" and predicate == "did":
+            return None  # "a first step towards becoming a mother"
         if status.kind in ("planned", "possible", "goal", "duty"):
             wanted = rule.get("plan")
             return (
@@ -241,6 +250,10 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
         if clause.ahead and frame.tense == "present":
             return ("plans" if predicate == "attended" else predicate), "+", "planned"
         return predicate, "-" if ends or negated else "+", rule.get("past_modality", "actual")
+    if frame.verb.tag_ == "VBG" and frame.dropped and frame.lemma in ("love", "like", "enjoy"):
+        return None  # "Loving the new look!" is praise
+    if frame.dropped and frame.lemma in ("love", "like", "enjoy", "appreciate") and _the(frame.object):
+        return None  # and so is "Love the red and blue"
     if frame.auxiliaries & {"would", "'d"} and frame.lemma in ("like", "love", "prefer", "enjoy", "hate"):
         return None
     if status.kind in ("goal", "duty", "planned"):
@@ -265,6 +278,10 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
     if rule.get("neg_only"):
         return predicate, "-", clause.modality
     return predicate, "-" if negated else "+", clause.modality
+
+
+def _the(token: Token | None) -> bool:
+    return token is not None and any(c.text.lower() in ("the", "all", "our", "how") for c in token.children)
 
 
 def _recipient(clause: Clause, rule: Rule) -> Ref | None:
@@ -355,6 +372,15 @@ def _build(
             predicate, text, polarity = "relationship_status", "single", "+"
         else:
             text = known
+    if text == "@object":
+        if clause.frame.object is None or not (is_place(clause.frame.object) or is_name(clause.frame.object)):
+            return None
+        text = entity_text(clause.frame.object, clause)
+    if text == "@company":
+        company = next((t for word, t in clause.frame.preps if word == "with" and t.pos_ in ("NOUN", "PROPN")), None)
+        if company is None:
+            return None
+        text = entity_text(company, clause)
     if text == "@subject":
         text, subject = subject.name, Ref(clause.discourse.speaker)
     if rule.get("owe"):

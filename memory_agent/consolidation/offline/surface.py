@@ -32,7 +32,7 @@ def _compile(text: str) -> re.Pattern[str]:
 
 def _accept(found: str, entry: dict[str, Any], text: str) -> bool:
     low = found.lower()
-    if "not" in entry and low in entry["not"].split("|"):
+    if "not" in entry and (low in (barred := entry["not"].split("|")) or low.split()[0] in barred):
         return False
     if "in" in entry:
         known = words(entry["in"])

@@ -7,7 +7,7 @@ and stands a single name in for each quoted title. Data: `data/spelling.json`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,7 +71,8 @@ def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
     found = re.compile(
         rf"{_QUOTED}|{_EMOJI}"
         rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
-        rf"|(?P<is>(?<=[a-z])'s)(?= (?:{after_is})\b)"
+        rf"|(?P<is>(?<=[a-z])'s(?= (?:{after_is})\b)|(?<=name)'s(?= ))"
+        r"|(?P<drop>(?<=\bbeen )busy (?=\w+ing\b))"
         rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)"
         r"(?P<called>(?!(?:I|Mr|Mrs|Ms|Dr|Miss|Prof|Frau|Herr)\b)[A-Z][\w-]+)(?![\w-])"
         rf"|(?<![\w'-])(?P<name>{names})(?![\w-])"
@@ -108,6 +109,8 @@ def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[st
         return ("." if stop else ""), m.start(), m.end()
     if m["is"] is not None:
         return " is", m.start(), m.end()
+    if m["drop"] is not None:
+        return "", m.start(), m.end()
     if m["name"] is not None:
         return _stand_in(m["name"]), m.start(), m.end()
     word = spelt[m["word"].lower()]
@@ -154,12 +157,10 @@ def regularise(written: str) -> Text:
 
 
 def segments(text: Text) -> list[Segment]:
-    """The sentences of a turn; a question tacked on behind a comma is one of its own."""
+    """The sentences of a turn; a question tacked on behind a comma, and a clause with a subject of its own, is one too."""
     regular, found, start, joined = text.regular, list[Segment](), 0, False
-    cuts = sorted(
-        [(m.start(), m.end()) for m in _BREAK.finditer(regular)]
-        + [(m.start(), m.end()) for m in _TURNED.finditer(regular)]
-    )
+    stops = [(m.start(), m.end()) for m in _BREAK.finditer(regular)]
+    cuts = sorted([*stops, *((m.start(), m.end()) for m in _TURNED.finditer(regular)), *_joints(regular, stops)])
     for a, b in [*cuts, (len(regular), len(regular))]:
         if a < start:
             continue
@@ -185,6 +186,21 @@ def segments(text: Text) -> list[Segment]:
         joined = bool(re.search(r"[-–—…]", mark))
         start = b
     return found
+
+
+def _joints(regular: str, stops: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Where a clause with its own subject is joined on ("..., and my wife teaches"), which the parser often misreads.
+
+    Not in questions, nor where what comes before may govern what comes after ("if", "she said that").
+    """
+    joint, governed = pattern("joint"), pattern("governs", re.I)
+    begin = 0
+    for a, b in [*stops, (len(regular), len(regular))]:
+        if "?" not in regular[a:b]:
+            for m in joint.finditer(regular, begin, a):
+                if not governed.search(regular, begin, m.start()):
+                    yield m.start(), m.end()
+        begin = b
 
 
 @lru_cache(maxsize=1)
