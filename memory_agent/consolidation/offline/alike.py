@@ -32,7 +32,9 @@ def _content(text: str) -> frozenset[str]:
 
 def thin(kept: Kept) -> None:
     """Drop, in place, every draft that another one of the turn makes superfluous."""
-    for family in _families():
+    grouped = {name for family in _families() for name in family}
+    alone = {draft.predicate for draft, _, _ in kept.values()} - grouped
+    for family in (*_families(), *((name,) for name in sorted(alone))):
         rank = {name: number for number, name in enumerate(family)}
         drafts = [(key, draft) for key, (draft, _, _) in kept.items() if draft.predicate in rank]
         drafts.sort(key=lambda each: (rank[each[1].predicate], each[1].rule == "surface", -len(each[1].object)))
@@ -42,6 +44,19 @@ def thin(kept: Kept) -> None:
                 del kept[key]
             else:
                 stay.append(draft)
+
+
+def one_species(kept: Kept) -> None:
+    """Of two species of one animal the telling one stays: "border collie", not "dog"."""
+    told: dict[str, list[tuple[tuple[str, str, str], Draft]]] = {}
+    for key, (draft, _, _) in kept.items():
+        if draft.predicate == "species":
+            told.setdefault(draft.subject, []).append((key, draft))
+    for drafts in told.values():
+        best = max(drafts, key=lambda each: (each[1].object.casefold() not in words("kinds"), len(each[1].object)))
+        for key, _ in drafts:
+            if key != best[0]:
+                del kept[key]
 
 
 def _same(a: Draft, b: Draft) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .lexicon import words
-from .people import FIRST, kin_group
+from .people import FIRST, kin_group, name_below
 from .phrases import forms, given_name, is_name, is_place, kin_of, listed
 
 if TYPE_CHECKING:
@@ -137,6 +137,10 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
         taught = [c.text.lower() for c in token.lefts if c.dep_ in ("compound", "amod", "nmod")]
         known = words("activities") | words("instruments") | words("languages") | words("subjects") | words("sports")
         return token.lemma_.lower() in words("lesson") and any(t in known for t in [*taught, " ".join(taught)])
+    if kind == "plural_kin":
+        return (kin_of(token) or ("", "", ""))[1] == "p"
+    if kind == "named_person":
+        return is_person(token) and name_below(token) is not None
     if kind == "progressive_noun":
         return low in ("progress", "sure", "effort", "difference", "time", "sense", "most", "plans", "way", "call", "calls")
     if kind in ("shift", "trick", "aside"):

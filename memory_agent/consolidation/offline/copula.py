@@ -197,6 +197,9 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
 
 
 def _married(clause: Clause, token: Token, status: str) -> Iterator[Draft]:
+    if clause.modality != "actual" and status == "married":
+        yield clause.draft("plans", "getting married", rule="copula")
+        return
     predicate = {"married": "spouse", "engaged": "engaged_to"}.get(status)
     partners = [t for t in _arguments(clause, token, "to") if is_person(t)]
     if predicate and partners:
@@ -355,7 +358,9 @@ def _located(clause: Clause) -> Iterator[Draft]:
     if subject is None:
         return
     for word, token in clause.frame.preps:
-        if word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
+        if word == "in" and clause.frame.tense == "future" and is_place(token) and subject.type == "person":
+            yield clause.draft("plans", text_of(clause, token), modality="planned", rule="copula")
+        elif word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
             if not fits(token, "time|event", sentence):
                 yield from _say(clause, "from", text_of(clause, token))
         elif (
@@ -373,6 +378,8 @@ def _located(clause: Clause) -> Iterator[Draft]:
             word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural
         ):
             yield from _say(clause, "member_of", text_of(clause, token))
+        elif word == "in" and fits(token, "field", sentence) and clause.frame.tense == "present":
+            yield from _say(clause, "occupation", text_of(clause, token))
         elif word == "on" and fits(token, "med", sentence):
             yield from _say(clause, "takes_medication", text_of(clause, token))
         elif word == "on" and fits(token, "diet", sentence):

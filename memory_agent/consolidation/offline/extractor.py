@@ -117,6 +117,7 @@ class TurnReader:
             if draft.predicate == "species":
                 self._one_pet(kept, draft)
         alike.thin(kept)
+        alike.one_species(kept)
         for draft, _, _ in kept.values():
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
@@ -250,6 +251,9 @@ class TurnReader:
         )
 
     def _proposal(self, draft: Draft, start: int, end: int) -> Proposal:
+        begins = draft.valid_from
+        if begins is not None and draft.modality == "actual" and begins.earliest.date() > self.said:
+            draft.valid_from = None  # "I run on Sunday mornings" is of no coming Sunday
         return Proposal(
             episode_id=self.episode.id,
             start=start,
@@ -315,5 +319,7 @@ def _governor(expression: Expression, frame: Frame, found: list[Frame]) -> int:
 
 def _direction(frame: Frame, status: Status) -> Direction:
     if status.kind in ("planned", "possible", "goal", "duty") or frame.tense == "future":
+        return "future"
+    if frame.lemma in ("book", "reserve", "schedule", "arrange"):  # "I booked a table for Friday"
         return "future"
     return "past" if frame.tense in ("past", "perfect") else "future"

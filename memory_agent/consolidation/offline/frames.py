@@ -105,6 +105,15 @@ def conjuncts(token: Token) -> list[Token]:
     return _conjuncts(token)
 
 
+def counted(token: Token) -> Token:
+    """What a measure counts: "music" in "a lot of music"; any other noun itself."""
+    if token.text.lower() in words("measures"):
+        for child in token.children:
+            if child.dep_ == "prep" and child.text.lower() == "of":
+                return next((o for o in child.children if o.dep_ == "pobj" and o.pos_ != "PRON"), token)
+    return token
+
+
 def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
     """(preposition, its object) pairs below a token, "out of" and "back from" in one word as well as apart."""
     for child in token.children:
@@ -112,20 +121,20 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
             word = child.text.lower()
             for inner in child.children:
                 if inner.dep_ in ("pobj", "pcomp"):
-                    for each in _conjuncts(inner):
+                    for each in _conjuncts(counted(inner)):
                         yield (f"{prefix} {word}".strip(), each)
             if not list(child.children) and token.dep_ == "relcl" and child.i + 1 <= token.i + 2 and not prefix:
                 yield word, token.head  # "a shelter I volunteer at"
             yield from _preps(child, f"{prefix} {word}".strip())
         elif child.dep_ in ("advmod", "prt") and not prefix:
-            yield from _preps(child, child.text.lower())
+            yield from _preps(child, "" if child.text.lower() in ("here", "there") else child.text.lower())
 
 
 def _arguments(frame: Frame, token: Token) -> None:
     for child in token.children:
         dep = child.dep_
         if dep == "dobj" and frame.object is None:
-            frame.object = child
+            frame.object = counted(child)
         elif dep == "dative" and child.pos_ in ("PRON", "PROPN", "NOUN"):
             frame.receiver = child
         elif dep in ("attr", "acomp", "oprd"):
@@ -140,7 +149,9 @@ def _arguments(frame: Frame, token: Token) -> None:
             frame.particle = child.text.lower()
     frame.preps = list(_preps(token))
     if frame.object is not None:
-        frame.preps += [p for p in _preps(frame.object) if p not in frame.preps]
+        below = list(_preps(frame.object))
+        below += [each for _, t in below for each in _preps(t) if each[0] in ("at", "with")]  # "a job as X at Y"
+        frame.preps += [p for p in below if p not in frame.preps]
 
 
 def _own_subject(token: Token) -> Token | None:

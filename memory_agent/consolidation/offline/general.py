@@ -59,13 +59,15 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     frame, kind = clause.frame, clause.status.kind
     if clause.status.negated or said or _addressed(clause) or frame.verb.pos_ == "AUX":
         return
-    if frame.infinitive is not None and frame.infinitive.pos_ == "VERB":
+    if frame.infinitive is not None and frame.infinitive.pos_ == "VERB" and frame.lemma != "learn":
         return  # its complement says what is meant
     dated = clause.point is not None or clause.since is not None
-    if (kind == "duty" and not dated) or (frame.lemma in words("talk_verbs") and kind in ("planned", "duty")):
+    if (kind == "duty" and not dated) or (
+        frame.lemma in words("talk_verbs") and kind in ("planned", "duty") and not (dated and frame.object is not None)
+    ):
         return
-    if frame.lemma in words("empty_verbs") - words("light_verbs") or (
-        not _has_content(clause)
+    if frame.lemma in words("empty_verbs") - words("light_verbs") - {"meet"} or (
+        not (_has_content(clause) or frame.lemma == "learn")
         and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer")
     ):
         return
@@ -98,6 +100,10 @@ def _habit(clause: Clause) -> Iterator[Draft]:
         and (frame.object is not None or frame.preps or frame.lemma in ("run", "swim", "meditate", "jog"))
         and not clause.status.negated
     ):
+        inner = next((c for c in frame.verb.rights if c.tag_ == "VBG" and c.dep_ in ("xcomp", "advcl", "acl")), None)
+        if frame.lemma == "spend" and inner is not None:
+            yield clause.draft("habit", frame.sentence.written(verb_phrase(inner, clause.dates)), rule="habit")
+            return
         tokens = verb_phrase(frame.verb, clause.dates)
         tokens += [t for t in frame.sentence.doc if found.start() <= t.idx < found.end()]
         yield clause.draft(
@@ -143,6 +149,8 @@ def _deed_phrase(clause: Clause) -> str:
     if not _has_content(clause):
         return ""
     done = frame.lemma in words("deeds")
+    if frame.lemma == "raise" and frame.passive:
+        return ""
     if frame.passive:
         return _phrase(clause) if done or dated else ""
     if frame.object is None:

@@ -16,39 +16,8 @@ from memory_agent.records import Polarity
 from .drafts import Draft
 from .lexicon import data, pattern
 
-_ENGLISH = frozenset(
-    [
-        "the",
-        "and",
-        "is",
-        "of",
-        "to",
-        "a",
-        "in",
-        "i",
-        "my",
-        "it",
-        "you",
-        "was",
-        "for",
-        "on",
-        "with",
-        "at",
-        "have",
-        "that",
-        "but",
-        "not",
-        "are",
-        "we",
-        "she",
-        "he",
-        "they",
-        "this",
-        "i'm",
-        "just",
-    ]
-)
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_CONTRACTED = re.compile(r"'(?:m|ve|re|ll|d|s|t)$")
 _NAME = r"[A-ZÀ-Ý][\wÀ-ÿ-]+(?: [A-ZÀ-Ý][\wÀ-ÿ-]+)*"
 _ARTICLE = pattern("articles", re.I)
 
@@ -62,14 +31,23 @@ def language_of(text: str) -> str | None:
     found = [w.lower() for w in _WORD.findall(text)]
     if not found:
         return None
+    english = sum(w in _english() or bool(_CONTRACTED.search(w)) for w in found)
     counts = {code: sum(w in known for w in found) for code, known in _stopwords().items()}
     code, most = max(counts.items(), key=lambda item: item[1])
-    return code if most >= 2 and most > sum(w in _ENGLISH for w in found) and most / len(found) >= 0.2 else None
+    return code if most >= 2 and most > english and most / len(found) >= 0.2 else None
+
+
+@lru_cache(maxsize=1)
+def _english() -> frozenset[str]:
+    """The small words of English, as spaCy lists them."""
+    from spacy.lang.en.stop_words import STOP_WORDS
+
+    return frozenset(STOP_WORDS)
 
 
 @lru_cache(maxsize=1)
 def _stopwords() -> dict[str, frozenset[str]]:
-    return {code: frozenset(entry["words"].split("|")) for code, entry in data("languages").items()}
+    return {code: frozenset(entry["words"].split("|")) - _english() for code, entry in data("languages").items()}
 
 
 @cache

@@ -101,7 +101,11 @@ def name_given(clause: Clause) -> Iterator[Draft]:
     subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
     if frame.lemma != "be" or subject is None or subject.lemma_.lower() != "name" or frame.complement is None:
         return
-    owner = next((c.text.lower() for c in subject.children if c.dep_ == "poss"), "")
+    holder_token = next((c for c in subject.children if c.dep_ == "poss"), None)
+    if holder_token is not None and holder_token.pos_ == "NOUN":
+        yield from _relation_named(clause, holder_token, frame.complement)
+        return
+    owner = holder_token.text.lower() if holder_token is not None else ""
     if owner not in ("his", "her", "its", "their"):
         return
     about = next((p for p in reversed(here.people) if not p.named and p.relation), None)
@@ -121,6 +125,17 @@ def name_given(clause: Clause) -> Iterator[Draft]:
                 )
         elif predicate := _asked_about(here.question):
             yield clause.draft(predicate, written, rule="name", subject=Ref(here.speaker))
+
+
+def _relation_named(clause: Clause, holder: Token, complement: Token) -> Iterator[Draft]:
+    """ "My girlfriend's name is Priya"."""
+    ref = clause.resolver.resolve(holder)
+    if ref is None or ref.relation is None or ref.named or not is_name(complement):
+        return
+    owner, predicate, _ = ref.relation
+    written = name_phrase(complement, clause.frame.sentence)
+    yield clause.draft(predicate, written, rule="name", subject=Ref(owner), aliases=[(ref.name, written)])
+    clause.discourse.note(Ref(written, ref.type, ref.gender, relation=ref.relation))
 
 
 def _asked_about(question: str) -> str:

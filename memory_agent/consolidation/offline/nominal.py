@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .classes import is_occupation
 from .drafts import Draft
 from .frames import conjuncts
 from .lexicon import words
@@ -25,6 +26,20 @@ def apply(sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Itera
         yield from _relation(token, sentence, resolver)
         yield from _pet(token, sentence, resolver, discourse)
         yield from _job(token, sentence, resolver)
+        yield from _trade(token, sentence)
+
+
+def _trade(token: Token, sentence: Sentence) -> Iterator[Draft]:
+    """ "The sculptor ..., Ines Brandt, ...", "Dr. Weiss, my cardiologist": what somebody named does for a living."""
+    name, trade = next((c for c in token.children if c.dep_ == "appos"), None), token
+    if name is not None and is_name(token) and not is_name(name):
+        name, trade = token, name
+    if name is None or not is_name(name) or is_name(trade) or not is_occupation(trade) or listed(trade, "animal"):
+        return
+    if kin_of(trade) is not None and (kin_of(trade) or ("",))[0] != "knows":
+        return
+    what = sentence.written(noun_phrase(trade, [], deep=False))
+    yield Draft(name_phrase(name, sentence), "occupation", what, rule="trade", position=token.i)
 
 
 def _job(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[Draft]:
@@ -97,13 +112,16 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
         and kin_group(kin)[1] == token
     ):
         return
+    if any(c.text.lower() in ("favourite", "favorite") for c in kin.lefts):
+        return
     found = kin_of(kin)
     ref = resolver.resolve(token)
     if found is None or ref is None or ref.relation is None or name is None:
         return
     owner, predicate, word = ref.relation
     low = {t.text.lower() for t in [*kin.lefts, kin]}
-    over = bool(low & (words("ex") | {"former", "late", "old"})) and predicate in (
+    gone = words("ex") | {"former", "late"} | ({"old"} if predicate in ("manager", "roommate") else set())
+    over = bool(low & gone) and predicate in (
         "spouse",
         "partner",
         "manager",

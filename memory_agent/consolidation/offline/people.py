@@ -142,6 +142,26 @@ def kin_group(token: Token) -> tuple[Token | None, Token | None]:
     return None, None
 
 
+_SOMEBODY = {
+    "guy", "girl", "woman", "man", "lady", "someone", "somebody", "person", "boy", "lad", "bloke", "chap",
+    "kid", "dude", "gal", "artist", "student", "idol", "hero", "author", "singer", "actor", "actress", "writer",
+}  # fmt: skip
+
+
+def name_below(token: Token) -> Token | None:
+    """The name of somebody described: "this amazing woman, Jean", "someone called Rita", "my idol Bo"."""
+    if token.text.lower() not in _SOMEBODY:
+        return None
+    for child in token.children:
+        if child.dep_ in ("appos", "flat", "nmod") and is_name(child):
+            return child
+        if child.dep_ in ("acl", "relcl") and child.lemma_ in ("name", "call"):
+            return next((c for c in child.children if c.dep_ in ("oprd", "dobj", "attr", "xcomp") and is_name(c)), None)
+    after = token.doc[token.i + 1 : token.i + 3]
+    named = next((t for t in after if is_name(t) and t.head.i in (token.i, token.head.i)), None)
+    return named if named is not None and all(t.text == "," or t == named for t in after[: named.i - token.i]) else None
+
+
 def possessor(token: Token) -> Token | None:
     """The possessive modifier of a noun: "my", "Ana's", or the object of "of"."""
     for child in token.children:

@@ -172,6 +172,10 @@ def verb_phrase(verb: Token, skip: list[Expression], *, with_verb: bool = True, 
         ):
             kept.append(child)
         elif child.dep_ in ("prep", "agent") and left > 0:
+            inner_prep = next((t for t in child.children if t.dep_ == "prep"), None)
+            if inner_prep is not None:  # "out of college", "back from Spain"
+                kept.append(child)
+                child = inner_prep
             objects = [t for t in child.children if t.dep_ in ("pobj", "pcomp")]
             if objects and not dated(objects[0], skip) and objects[0].pos_ in ("NOUN", "PROPN", "VERB"):
                 inner = verb_phrase(objects[0], skip) if objects[0].pos_ == "VERB" else noun_phrase(objects[0], skip)

@@ -20,7 +20,7 @@ from .dates import Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, conjuncts
 from .lexicon import data
-from .people import Discourse, Ref, Resolver, name_phrase
+from .people import Discourse, Ref, Resolver, name_below, name_phrase
 from .phrases import is_name, is_place, noun_phrase, verb_phrase
 from .status import Status
 
@@ -83,6 +83,9 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             frame.complement if frame.lemma in ("become", "go", "turn", "make", "get", "eat") or frame.passive else None
         )
         return conjuncts(token) if token is not None else []
+    if arg == "languages":  # "Hindi at home, English at work and a bit of Dutch"
+        last = min((t.i for t in frame.verb.doc[frame.verb.i + 1 :] if t.pos_ == "VERB"), default=len(frame.verb.doc))
+        return list(frame.verb.doc[frame.verb.i + 1 : last])
     if arg == "@there":
         return [frame.verb] if any(c.text.lower() in ("there", "here") for c in frame.verb.children) else []
     if arg == "oprd":
@@ -95,6 +98,7 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             token is None
             or (token.pos_ != "VERB" and not token.text.lower().endswith("ing"))
             or (arg == "inf" and token.tag_ != "VB")
+            or (rule.get("gerund") and token.tag_ != "VBG")
         ):
             return []
         return list(conjuncts(token))
@@ -165,10 +169,16 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
         and clause.frame.object.lemma_.lower() in ("year", "month", "decade", "childhood", "life")
     ):
         return False
+    held = clause.frame.object
+    if rule.get("arg_obj") and (held is None or not fits(held, rule["arg_obj"], sentence)):
+        return False
     if rule.get("arg3") and not any(word == rule["arg3"] for word, _ in clause.frame.preps):
         return False
     if rule.get("arg2"):
-        return any(word in rule["arg2"].split("|") for word, _ in clause.frame.preps)
+        if not any(word in rule["arg2"].split("|") for word, _ in clause.frame.preps):
+            return False
+        if rule.get("second") and not fits(_second(clause, rule), rule["second"], sentence):
+            return False
     return not (rule["arg"] not in ("none", "xcomp", "inf", "ccomp") and token.pos_ == "PRON" and not rule.get("is"))
 
 
@@ -217,6 +227,9 @@ def _gerund(lemma: str) -> str:
 
 def entity_text(token: Token, clause: Clause) -> str:
     """The object in words: a person by name (or "Maya's sister"), anything else as a short phrase."""
+    named = name_below(token)
+    if named is not None:
+        return name_phrase(named, clause.frame.sentence)
     if fits(token, "given|kin", clause.frame.sentence):
         ref = clause.resolver.resolve(token)
         if ref is not None:
@@ -261,7 +274,8 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
     if rule.get("cannot") or rule.get("modality"):
         return predicate, "+", rule.get("modality", "actual")
     past = rule.get("past")
-    gone = (frame.tense == "past" and clause.since is None) or status.ended
+    meanwhile = frame.verb.tag_ == "VBG" and frame.verb.dep_ == "advcl"  # "sprained it playing squash"
+    gone = (frame.tense == "past" and clause.since is None and not meanwhile) or status.ended
     if frame.ended:
         return predicate, "-", "actual"
     if gone and past:
@@ -298,13 +312,20 @@ def subjects(clause: Clause) -> list[Ref]:
     return [r for r in found if r is not None] or [clause.subject]
 
 
+_SHARED = ("did", "plans", "visited", "attended", "bought", "read", "goal", "works_on")
+
+
 def apply(clause: Clause) -> Iterator[Draft]:
     """Every fact that the verb table reads in the clause, for each of its subjects."""
     original = clause.subject
     who: list[Ref | None] = [*subjects(clause)] or [None]
+    said_of_me = any(each is not None and each.name == clause.discourse.speaker for each in who)
     for each in who:
         clause.subject = each
-        yield from _apply(clause)
+        for draft in _apply(clause):
+            if said_of_me and draft.subject != clause.discourse.speaker and draft.predicate in _SHARED:
+                continue  # "Ana and I went camping" is kept as the speaker's
+            yield draft
     clause.subject = original
 
 
@@ -320,7 +341,7 @@ def _apply(clause: Clause) -> Iterator[Draft]:
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
                 continue
             standing = _standing(clause, rule)
-            used.add(token.i)
+            used.add(_second(clause, rule).i if rule.get("arg2") else token.i)
             if standing is None:
                 continue
             draft = _build(clause, rule, token, standing, subject)
@@ -347,7 +368,7 @@ def _build(
 ) -> Draft | None:
     predicate, polarity, modality = standing
     if rule.get("arg2"):
-        token = next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
+        token = _second(clause, rule)
     text = _object_text(clause, rule, token)
     if predicate in _SITED and text and token.pos_ in ("NOUN", "PROPN"):
         text = text.split(" in ")[0]
@@ -393,6 +414,11 @@ def _build(
     if OBJECT_TYPES.get(predicate) == "person" and text == clause.discourse.addressee and predicate == "met":
         return None
     return draft
+
+
+def _second(clause: Clause, rule: Rule) -> Token:
+    """The argument that a rule of two arguments is about: Zalando in "a job at Zalando"."""
+    return next(t for word, t in clause.frame.preps if word in rule["arg2"].split("|"))
 
 
 def _other_half(clause: Clause) -> str | None:

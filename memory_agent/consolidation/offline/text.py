@@ -193,12 +193,12 @@ def _joints(regular: str, stops: Sequence[tuple[int, int]]) -> Iterator[tuple[in
 
     Not in questions, nor where what comes before may govern what comes after ("if", "she said that").
     """
-    joint, governed = pattern("joint"), pattern("governs", re.I)
+    joint, governed, clause = pattern("joint"), pattern("governs", re.I), pattern("clause", re.I)
     begin = 0
     for a, b in [*stops, (len(regular), len(regular))]:
         if "?" not in regular[a:b]:
             for m in joint.finditer(regular, begin, a):
-                if not governed.search(regular, begin, m.start()):
+                if clause.search(regular, begin, m.start()) and not governed.search(regular, begin, m.start()):
                     yield m.start(), m.end()
         begin = b
 
