@@ -142,7 +142,19 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
     if kind == "named_person":
         return is_person(token) and name_below(token) is not None
     if kind == "progressive_noun":
-        return low in ("progress", "sure", "effort", "difference", "time", "sense", "most", "plans", "way", "call", "calls")
+        return low in (
+            "progress",
+            "sure",
+            "effort",
+            "difference",
+            "time",
+            "sense",
+            "most",
+            "plans",
+            "way",
+            "call",
+            "calls",
+        )
     if kind in ("shift", "trick", "aside"):
         return low in ("shift", "shifts", "trick", "tricks", "weekends", "nights")
     return listed(token, kind)

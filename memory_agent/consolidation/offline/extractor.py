@@ -150,22 +150,24 @@ class TurnReader:
     def _answers(self, sentence: Sentence, said: bool) -> Iterator[Draft]:
         """What the sentence says as the answer to the other speaker's question."""
         question, here = self.discourse.question, self.discourse
-        if not said:
-            yield from answers.read(sentence, question, here)
+        fragments = [] if said else list(answers.read(sentence, question, here))
+        yield from fragments
+        said = said or bool(fragments)
         expressions = dates.find(sentence.doc.text)
         sign = answers.polarity(sentence.doc.text[sentence.lead :])
         claim = answers.statement(question)
         durations = [e for e in expressions if e.role in ("for", "since", "ago")] or _bare_duration(sentence)
+        lasting = bool(durations) or bool(_SINCE_THEN.search(sentence.doc.text))
         if claim is not None and claim.endswith("@often."):
             frequency = _OFTEN.search(sentence.doc.text)
             if frequency:
                 words_ = re.sub(r"^I | @often\.$", "", claim)
                 yield Draft(here.speaker, "habit", f"{words_} {frequency[0].lower()}", rule="answer")
             return
-        if claim is None or not (sign or (claim.startswith("I have") and "how long" in question.lower() and durations)):
+        if claim is None or not (sign or (claim.startswith("I have") and "how long" in question.lower() and lasting)):
             return
         if "how long" in question.lower():
-            sign = "+" if durations else ""
+            sign = "+" if lasting else ""
             if not sign:
                 return
         allowed = set(data("answers")["yes_predicates"].split("|"))
@@ -272,6 +274,9 @@ class TurnReader:
         )
 
 
+_SINCE_THEN = re.compile(
+    r"\b(?:since I was|since (?:school|college|uni|childhood)|my whole life|all my life|forever)\b", re.I
+)
 _OFTEN = pattern("how_often", re.I)
 
 
@@ -294,7 +299,7 @@ def _chain(frame: Frame) -> set[int]:
         current = current.parent
         chain.add(current.verb.i)
     for child in frame.verb.children:
-        if child.dep_ in ("xcomp", "pcomp", "acomp", "attr"):
+        if child.dep_ in ("xcomp", "pcomp", "acomp", "attr") or (child.dep_ == "advcl" and child.tag_ == "VBG"):
             chain.add(child.i)
         if child.dep_ == "prep":
             chain |= {c.i for c in child.children if c.dep_ == "pcomp"}

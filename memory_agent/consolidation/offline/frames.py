@@ -143,6 +143,8 @@ def _arguments(frame: Frame, token: Token) -> None:
             frame.infinitive = frame.infinitive or child
             if child.pos_ in ("ADJ", "NOUN"):
                 frame.complement = frame.complement or child
+        elif dep == "ccomp" and child.pos_ in ("NOUN", "PROPN", "ADJ") and _own_subject(child) is None:
+            frame.object = frame.object or child  # a noun the parser did not know
         elif dep in ("ccomp",):
             frame.clausal = frame.clausal or child
         elif dep == "prt":

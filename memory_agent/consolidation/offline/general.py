@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .drafts import Draft
 from .lexicon import pattern, words
-from .phrases import kin_of, listed, noun_phrase, verb_phrase
+from .phrases import dated, kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause
 
 _FREQUENCY = pattern("frequency", re.I)
@@ -24,7 +24,10 @@ def _has_content(clause: Clause) -> bool:
     solid = [
         t
         for t in held
-        if t.pos_ in ("NOUN", "PROPN", "VERB") and not listed(t, "generic") and t.text.lower() not in words("generic")
+        if t.pos_ in ("NOUN", "PROPN", "VERB")
+        and not dated(t, clause.dates)
+        and not listed(t, "generic")
+        and t.text.lower() not in words("generic")
     ]
     return bool(solid)
 
@@ -57,27 +60,36 @@ def apply(clause: Clause, said: bool) -> Iterator[Draft]:
 
 def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     frame, kind = clause.frame, clause.status.kind
-    if clause.status.negated or said or _addressed(clause) or frame.verb.pos_ == "AUX":
+    if clause.status.negated or said or _addressed(clause):
+        return
+    becoming = kind == "goal" and frame.complement is not None and frame.complement.pos_ == "NOUN"
+    if frame.verb.pos_ == "AUX" and not becoming:
         return
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB" and frame.lemma != "learn":
         return  # its complement says what is meant
-    dated = clause.point is not None or clause.since is not None
-    if (kind == "duty" and not dated) or (
-        frame.lemma in words("talk_verbs") and kind in ("planned", "duty") and not (dated and frame.object is not None)
+    when = clause.point is not None or clause.since is not None
+    if (kind == "duty" and not when) or (
+        frame.lemma in words("talk_verbs") and kind in ("planned", "duty") and not (when and frame.object is not None)
     ):
         return
-    if frame.lemma in words("empty_verbs") - words("light_verbs") - {"meet"} or (
-        not (_has_content(clause) or frame.lemma == "learn")
+    if frame.lemma in words("empty_verbs") - words("light_verbs") - {"meet", "be", "become"} or (
+        not (_has_content(clause) or becoming or frame.lemma == "learn")
         and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer")
     ):
         return
-    if kind == "possible" and frame.tense in ("past", "perfect"):
+    if kind == "possible" and (frame.tense in ("past", "perfect") or (frame.tense == "present" and _static(clause))):
         return
     text = _phrase(clause)
     if kind == "goal":
         yield clause.draft("goal", text, modality="actual", rule="goal", confidence=0.7)
     else:
         yield clause.draft("plans", text, rule="plan", confidence=0.8)
+
+
+def _static(clause: Clause) -> bool:
+    """ "I probably have loads of books" guesses at what is, not at what will be."""
+    modal = clause.frame.auxiliaries & {"might", "may", "could", "will"}
+    return not modal and clause.frame.lemma in ("have", "own", "know", "like", "love", "live", "work", "own", "keep")
 
 
 def _habit(clause: Clause) -> Iterator[Draft]:
@@ -132,39 +144,45 @@ def _deed(clause: Clause) -> Iterator[Draft]:
 
 
 _ALONE = {"retire", "graduate", "propose", "elope"}
+_RESOLVES = {"decide", "choose", "agree", "plan", "offer", "promise", "arrange"}
+_HANGING = ("pcomp", "advcl", "acl", "xcomp", "conj")
 _PHASES = {"start", "begin", "stop", "finish", "end", "quit"}
 
 
 def _deed_phrase(clause: Clause) -> str:
     """The deed in words; empty where the clause tells of none worth keeping."""
-    frame, dated = clause.frame, clause.point is not None
-    if frame.verb.tag_ == "VBG" and frame.verb.dep_ in ("pcomp", "advcl", "acl"):
+    frame, when = clause.frame, clause.point is not None
+    if frame.progressive or (frame.verb.tag_ == "VBG" and frame.verb.dep_ in _HANGING):
         return ""
+    if frame.lemma in _RESOLVES and frame.infinitive is not None and frame.infinitive.tag_ == "VB":
+        return ""  # the plan is what counts
     inner = frame.infinitive or frame.clausal
     if frame.lemma == "help" and inner is not None and inner.pos_ == "VERB" and frame.object is None:
-        tokens = [frame.verb, *(c for c in inner.lefts if c.dep_ in ("nsubj", "poss")), *verb_phrase(inner, clause.dates)]
+        helped = [c for c in inner.lefts if c.dep_ in ("nsubj", "poss")]
+        tokens = [frame.verb, *helped, *verb_phrase(inner, clause.dates)]
         return frame.sentence.written(sorted(set(tokens), key=lambda t: t.i))
     if frame.infinitive is not None and frame.infinitive.tag_ == "VBG":
-        return _phrase(clause) if dated and frame.lemma in _PHASES else ""
+        told = when or any(c.dep_ == "dobj" for c in frame.infinitive.children)
+        return _phrase(clause) if told and frame.lemma in _PHASES else ""
     if not _has_content(clause):
         return ""
     done = frame.lemma in words("deeds")
     if frame.lemma == "raise" and frame.passive:
         return ""
     if frame.passive:
-        return _phrase(clause) if done or dated else ""
+        return _phrase(clause) if done or when else ""
     if frame.object is None:
         placed = any(word in ("at", "for", "in", "to", "with", "from", "on") for word, _ in frame.preps)
         counts = (done and placed and frame.lemma not in words("empty_verbs")) or (
-            dated and frame.lemma not in words("empty_verbs")
+            when and frame.lemma not in words("empty_verbs")
         )
         return _phrase(clause) if counts else ""
     if frame.object.pos_ == "PRON" and not frame.preps:
         return ""
     empty = words("empty_verbs") - words("light_verbs")
     if frame.lemma in empty or listed(frame.object, "abstract") or listed(frame.object, "generic"):
-        return _phrase(clause) if done and dated else ""
-    return _phrase(clause) if done or dated or _own_doing(clause) else ""
+        return _phrase(clause) if done and when else ""
+    return _phrase(clause) if done or when or _own_doing(clause) else ""
 
 
 def _own_doing(clause: Clause) -> bool:

@@ -116,6 +116,8 @@ def kin_group(token: Token) -> tuple[Token | None, Token | None]:
                 if named is not None:
                     return token, named
         after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
+        if after is not None and after.dep_ == "compound" and is_name(after) and is_name(after.head):
+            after = after.head  # "our boss Mr Pereira"
         if (
             after is not None
             and is_name(after)

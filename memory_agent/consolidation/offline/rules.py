@@ -98,7 +98,7 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             token is None
             or (token.pos_ != "VERB" and not token.text.lower().endswith("ing"))
             or (arg == "inf" and token.tag_ != "VB")
-            or (rule.get("gerund") and token.tag_ != "VBG")
+            or (rule.get("gerund") and not token.text.lower().endswith("ing"))
         ):
             return []
         return list(conjuncts(token))

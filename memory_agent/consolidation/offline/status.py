@@ -146,6 +146,8 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         return Status("planned", parent.negated)
     if lemma == "be" and bare_infinitive and dep == "xcomp":
         return _of_adjective(parent, child)
+    if lemma in cue("say") and dep == "ccomp" and parent.negated:
+        return NONE  # "I never said I was moving"
     if lemma in cue("think") and dep == "ccomp":
         return Status("possible", child.negated or parent.negated) if lemma != "feel" else NONE
     if lemma in cue("unreal") or (lemma == "hope" and dep == "ccomp"):

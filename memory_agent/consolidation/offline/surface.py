@@ -34,6 +34,8 @@ def _accept(found: str, entry: dict[str, Any], text: str) -> bool:
     low = found.lower()
     if "not" in entry and (low in (barred := entry["not"].split("|")) or low.split()[0] in barred):
         return False
+    if "not" in entry and low.split()[-1] in words("generic"):
+        return False
     if "in" in entry:
         known = words(entry["in"])
         last = low.split()[-1]

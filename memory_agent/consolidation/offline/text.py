@@ -108,7 +108,7 @@ def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[st
         stop = before and before[-1].isalnum() and (not after or after[0].isupper())
         return ("." if stop else ""), m.start(), m.end()
     if m["is"] is not None:
-        return " is", m.start(), m.end()
+        return (" has" if text[m.end() :].startswith(" been ") else " is"), m.start(), m.end()
     if m["drop"] is not None:
         return "", m.start(), m.end()
     if m["name"] is not None:
@@ -157,7 +157,7 @@ def regularise(written: str) -> Text:
 
 
 def segments(text: Text) -> list[Segment]:
-    """The sentences of a turn; a question tacked on behind a comma, and a clause with a subject of its own, is one too."""
+    """The sentences of a turn; a question tacked on, and a clause joined on with its own subject, is one too."""
     regular, found, start, joined = text.regular, list[Segment](), 0, False
     stops = [(m.start(), m.end()) for m in _BREAK.finditer(regular)]
     cuts = sorted([*stops, *((m.start(), m.end()) for m in _TURNED.finditer(regular)), *_joints(regular, stops)])
