@@ -16,7 +16,7 @@ from memory_agent.protocols import IndexState, Progress, Query
 from memory_agent.records import Episode, Fact, Stored, Tombstone
 from memory_agent.space import Space
 
-BATCH = 256
+BATCH = 1024
 """Texts embedded at a time."""
 WINDOW = 2048
 """Rows after which the index's position is recorded, so that a killed rebuild does not begin anew."""

@@ -34,13 +34,16 @@ from filelock import FileLock, Timeout
 
 from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
 from memory_agent.protocols import IndexState, Vectors
+from memory_agent_stores.exact import Matrix
 
 KINDS = ("episode", "fact")
 _WAIT = 60.0
 _WARM = 100
 """Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
-_MATRICES = 16
-"""Collections whose vectors are held for that."""
+_HELD = 500_000
+"""Vectors held in memory at once, of all collections together, to be compared one by one."""
+_PAGE = 4096
+"""Vectors read from Chroma at a time: it hands out numbers as Python objects, 20 times their size."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -49,11 +52,11 @@ _log = logging.getLogger(__name__)
 class ChromaIndex:
     """Vectors of every space in `folder`/chroma. Opened when first needed; safe between threads and processes."""
 
-    def __init__(self, folder: Path, *, sync_threshold: int = 1000, exact: int = 4096) -> None:
+    def __init__(self, folder: Path, *, sync_threshold: int = 1000, exact: int = 250_000) -> None:
         """`sync_threshold`: vectors after which Chroma moves its log into the graph files.
 
-        `exact`: vectors up to which a collection is compared one by one: as fast as the graph, and
-        nothing is overlooked (among near-equal texts Chroma's graph misses some).
+        `exact`: vectors up to which a collection is compared one by one, in memory: nothing is
+        overlooked (among near-equal texts Chroma's graph misses even the text that is asked for).
         """
         self.folder = folder / "chroma"
         self.sync_threshold = sync_threshold
@@ -66,7 +69,8 @@ class ChromaIndex:
         self._warm: set[str] = set()
         self._collections: dict[str, Any] = {}
         """What `read` found, as long as nobody writes."""
-        self._matrices: dict[str, tuple[str, list[str], Vectors]] = {}
+        self._matrices: dict[str, Matrix] = {}
+        """Level with what this client wrote and saw; all go when another process wrote."""
 
     def space(self, key: str) -> ChromaSpace:
         return ChromaSpace(self, hashlib.sha256(key.encode()).hexdigest()[:32])
@@ -108,10 +112,11 @@ class ChromaIndex:
         if old is None:
             return
         metadata = dict(old.metadata)
-        held = old.get(include=["embeddings"])
+        held = list(_pages(old))
         self._client.delete_collection(name)
         new = self.create(name, {**metadata, "position": 0})
-        self.upsert(new, held["ids"], np.asarray(held["embeddings"], dtype=np.float32))
+        for ids, vectors in held:
+            self.upsert(new, ids, vectors)
         new.modify(metadata=metadata)
 
     def read(self, name: str, look: Callable[[Any], T], missing: T) -> T:
@@ -137,7 +142,11 @@ class ChromaIndex:
     def write(self, name: str) -> Iterator[ChromaIndex]:
         """This index while no other process writes to it."""
         with self._guard, self._writing(name):
-            yield self
+            try:
+                yield self
+            except BaseException:
+                self._matrices.pop(name, None)  # half of it may have been written
+                raise
 
     def collection(self, name: str) -> Any:
         """The collection, or None. Only within `read` and `write`."""
@@ -157,8 +166,8 @@ class ChromaIndex:
             configuration={
                 "hnsw": {
                     "space": "cosine",
-                    "max_neighbors": 32,
-                    "ef_construction": 200,
+                    "max_neighbors": 16,
+                    "ef_construction": 64,
                     "ef_search": 200,
                     "batch_size": min(100, self.sync_threshold),
                     "sync_threshold": self.sync_threshold,
@@ -171,23 +180,31 @@ class ChromaIndex:
         most = int(self._client.get_max_batch_size())
         for start in range(0, len(ids), most):
             collection.upsert(ids=list(ids[start : start + most]), embeddings=vectors[start : start + most])
+        if (matrix := self._matrices.get(collection.name)) is not None:
+            matrix.put(ids, vectors)
 
-    def matrix(self, name: str, collection: Any) -> tuple[list[str], Vectors] | None:
-        """Ids and unit vectors of a small collection; None of a large one. Only within `read`."""
-        if name in self._matrices and self._matrices[name][0] == self._seen:
-            return self._matrices[name][1:]
-        self._matrices.pop(name, None)
-        if collection.count() > self.exact:
+    def delete(self, collection: Any, ids: Sequence[str]) -> None:
+        """Take vectors out. Only within `write`."""
+        self.mark_stale(collection.name)
+        collection.delete(ids=list(ids))
+        if (matrix := self._matrices.get(collection.name)) is not None:
+            matrix.remove(ids)
+
+    def matrix(self, name: str, collection: Any) -> Matrix | None:
+        """The vectors of a collection, to be compared one by one; None of a large one. Only within `read`."""
+        if (held := self._matrices.pop(name, None)) is not None and len(held) <= self.exact:
+            self._matrices[name] = held
+            return held
+        count = collection.count()
+        if count > self.exact:
             return None
-        held = collection.get(include=["embeddings"])
-        vectors: Vectors = np.asarray(held["embeddings"], dtype=np.float32)
-        if len(vectors):
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)
-        while len(self._matrices) >= _MATRICES:
+        matrix = Matrix()
+        for ids, vectors in _pages(collection):
+            matrix.put(ids, vectors)
+        while self._matrices and sum(map(len, self._matrices.values())) + count > _HELD:
             del self._matrices[next(iter(self._matrices))]
-        self._matrices[name] = (self._seen, list(held["ids"]), vectors)
-        return self._matrices[name][1:]
+        self._matrices[name] = matrix
+        return matrix
 
     def drop(self, name: str) -> None:
         """Remove a collection. Only within `write`."""
@@ -195,6 +212,7 @@ class ChromaIndex:
             self._client.delete_collection(name)
             self.mark_stale(name)
         self._warm.discard(name)
+        self._matrices.pop(name, None)
 
     def mark_stale(self, name: str) -> None:
         """Note that deleted vectors may still lie in the files of a collection."""
@@ -367,8 +385,7 @@ class ChromaSpace:
         if (held.model, held.dimension) != (state.model, state.dimension):
             raise embedder_changed(held, state)
         if deletes:
-            index.mark_stale(name)
-            collection.delete(ids=list(deletes))
+            index.delete(collection, deletes)
         if len(upserts):
             index.upsert(collection, upserts, np.asarray(vectors, dtype=np.float32))
         collection.modify(metadata={**told, "position": state.position})
@@ -380,14 +397,12 @@ class ChromaSpace:
         question = np.asarray(vector, dtype=np.float32).reshape(-1)
 
         def nearest(collection: Any) -> list[tuple[str, float]]:
-            small = self._index.matrix(name, collection)
-            wanted = min(limit, collection.count() if small is None else len(small[0]))
+            matrix = self._index.matrix(name, collection)
+            if matrix is not None:
+                return matrix.nearest(question, limit)
+            wanted = min(limit, collection.count())
             if wanted <= 0:
                 return []
-            if small is not None:
-                ids, vectors = small
-                similar = vectors @ question / (float(np.linalg.norm(question)) or 1.0)
-                return [(ids[n], float(similar[n])) for n in np.argsort(-similar, kind="stable")[:wanted]]
             found = collection.query(query_embeddings=question.reshape(1, -1), n_results=wanted, include=["distances"])
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             return [(str(id), 1.0 - float(distance)) for id, distance in pairs]
@@ -419,6 +434,13 @@ class ChromaSpace:
         for kind in KINDS:
             with self._index.write(self._collection(kind)) as index:
                 index.drop(self._collection(kind))
+
+
+def _pages(collection: Any) -> Iterator[tuple[list[str], Vectors]]:
+    """All ids and vectors of a collection, some thousands at a time."""
+    for start in range(0, int(collection.count()), _PAGE):
+        page = collection.get(include=["embeddings"], limit=_PAGE, offset=start)
+        yield list(page["ids"]), np.asarray(page["embeddings"], dtype=np.float32)
 
 
 def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:

@@ -228,11 +228,13 @@ class _Rows:
         condition, values = where(kind, query)
         order = "DESC" if query.newest_first else "ASC"
         limit = "" if query.limit is None else f" LIMIT {max(int(query.limit), 0)}"
+        # With ids given, "+" keeps SQLite from walking the whole index of seq for the sake of the order.
+        key = "seq" if query.ids is None else "+seq"
         with self._lent() as (db, space):
             if space is None:
                 return []
             rows = db.execute(
-                f"SELECT body FROM {kind.kind} WHERE space = ?{condition} ORDER BY seq {order}{limit}",
+                f"SELECT body FROM {kind.kind} WHERE space = ?{condition} ORDER BY {key} {order}{limit}",
                 (space, *values),
             ).fetchall()
         return [kind.model_validate_json(body) for (body,) in rows]
