@@ -125,6 +125,7 @@ class Memory:
         speaker: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> SearchResult:
         """The best episodes and facts for a query, best first, with the trace that says why."""
         from memory_agent import retrieval
@@ -140,6 +141,7 @@ class Memory:
             speaker=speaker,
             since=since,
             until=until,
+            metadata=metadata,
         )
 
     def facts(

@@ -23,6 +23,7 @@ app = typer.Typer(
 for family in (take, recall, look, learn, care, serve):
     family.register(app)
 app.add_typer(measure.app, name="eval")
+app.add_typer(measure.bench, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Verbs that measure, under `eval`: figures for a person as a table, for a machine as JSON."""
+"""Verbs that measure, under `eval` and `bench`: figures for a person as a table, for a machine as JSON."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memory_agent.cli.place import Place, verb
+from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(help="Measure retrieval, extraction and distillation on data of yours.", no_args_is_help=True)
+
+bench = typer.Typer(help="Measure speed and size on talk that is made up.", no_args_is_help=True)
 
 
 def retrieval(
@@ -53,8 +56,41 @@ def distill(
     _emit(place, found)
 
 
+def scale(
+    place: Place,
+    sizes: Annotated[str, typer.Option(help="Turns in the store, as N,N.")] = "1000,10000,100000",
+    questions: Annotated[int, typer.Option(min=1, help="Searches timed at each size.")] = 200,
+    peers: Annotated[
+        str, typer.Option(help="What else to time: chroma, numpy, fts5, or nothing.")
+    ] = "chroma,numpy,fts5",
+) -> None:
+    """Measure how search and intake hold up as a store grows, on made-up talk, beside plainer things."""
+    from memory_agent.evaluation import scale as evaluation
+
+    try:
+        numbers = [int(size) for size in sizes.split(",")]
+    except ValueError as error:
+        raise InvalidInput(f"--sizes {sizes!r}: whole numbers with commas between them") from error
+    beside = [name.strip() for name in peers.split(",") if name.strip()]
+    with place.progress("Measuring") as progress:
+        rows = evaluation.run(numbers, count=questions, peers=beside, progress=progress)
+
+    def show(out: Console) -> None:
+        from rich.table import Table
+
+        table = Table("turns", "who", "p50 ms", "p95 ms", "adds/s", "RSS MB", "disk MB", box=None, pad_edge=False)
+        for row in rows:
+            for name, figures in (("memory-agent", row), *row["peers"].items()):
+                told = (figures[f] for f in ("p50_ms", "p95_ms", "adds_per_s", "rss_mb", "disk_mb"))
+                table.add_row(f"{row['n']:,}", name, *(f"{value:,.1f}" for value in told))
+        out.print(table)
+
+    place.emit(rows, show)
+
+
 for _verb in (retrieval, extraction, distill):
     verb(app)(_verb)
+verb(bench)(scale)
 
 
 def _emit(place: Place, found: Mapping[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +12,11 @@ import typer
 
 from memory_agent.cli.place import Place, verb
 from memory_agent.cli.show import escape, record_json
+from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from memory_agent.records import Hit
@@ -50,6 +56,9 @@ def search(
     kind: Annotated[list[Kind] | None, typer.Option(help="Only episodes or only facts.")] = None,
     session: Annotated[str | None, typer.Option(help="Only this session.")] = None,
     speaker: Annotated[str | None, typer.Option(help="Only this speaker.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only turns from then on: 2024-03-14, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only turns before then.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only turns whose metadata has KEY=VALUE.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
     why: Annotated[bool, typer.Option("--why", help="Show which arm found it, and what was dropped.")] = False,
@@ -64,6 +73,9 @@ def search(
             known_at=known_at,
             session=session,
             speaker=speaker,
+            since=_utc(since),
+            until=_utc(until),
+            metadata=_metadata(where or ()),
         )
 
     def show(out: Console) -> None:
@@ -79,6 +91,8 @@ def search(
             steps = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.trace.milliseconds.items())
             arms = ", ".join(f"{name} {n}" for name, n in result.trace.candidates.items())
             out.print(f"[dim]candidates: {escape(arms)}[/]\n[dim]time: {escape(steps)}[/]")
+            for note in result.trace.notes:
+                out.print(f"[dim]note: {escape(note)}[/]")
             for id, reason_dropped in result.trace.dropped.items():
                 out.print(f"[dim]dropped {escape(id)}: {escape(reason_dropped)}[/]")
 
@@ -144,6 +158,24 @@ def context(
     place.emit(
         {"text": found.text, "tokens": found.tokens, "parts": found.parts, "hits": [_hit(h) for h in found.hits]}, show
     )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def _metadata(given: Sequence[str]) -> dict[str, list[Any]]:
+    """KEY=VALUE texts as a filter: a value means that text, and what it is read as JSON (3, true); keys may repeat."""
+    found: dict[str, list[Any]] = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise InvalidInput(f"--where {text!r}: write KEY=VALUE")
+        either = found.setdefault(key, [])
+        either.append(value)
+        with suppress(json.JSONDecodeError):
+            either.append(json.loads(value))
+    return found
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -7,12 +7,14 @@ a new corpus, so that no word of it stays.
 
 from __future__ import annotations
 
+import json
 import re
 from array import array
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,15 @@ def traits(content: str, size: int) -> tuple[float, ...]:
         min(len(_NAME.findall(content)), 4) / 4,
         float(np.log1p(min(size, _LONG_TURN)) / np.log1p(_LONG_TURN)),
     )
+
+
+def pairs(metadata: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(key, value as JSON) of metadata; of a list, one pair for each element."""
+    return {
+        (key, json.dumps(each, sort_keys=True, ensure_ascii=False))
+        for key, value in metadata.items()
+        for each in (value if isinstance(value, (list, tuple)) else (value,))
+    }
 
 
 @dataclass
@@ -102,6 +113,8 @@ class Corpus:
         self.recorded = array("d")
         self.month = array("i")
         self.traits = array("f")
+        self.metadata: dict[tuple[str, str], array[int]] = {}
+        """(key, value as JSON) -> the documents whose metadata holds that pair; of a list, each element counts."""
         self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
         self._frozen: Frozen | None = None
 
@@ -149,6 +162,8 @@ class Corpus:
         self.recorded.append(episode.recorded_at.timestamp())
         self.month.append(12 * episode.at.year + episode.at.month - 1)
         self.traits.extend(traits(episode.content, size))
+        for pair in pairs(episode.metadata):
+            self.metadata.setdefault(pair, array("i")).append(number)
 
     def set_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Set the unit vectors, shape (len(ids), dimension), of episodes that are here."""

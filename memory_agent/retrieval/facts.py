@@ -6,13 +6,14 @@ parts lie between 0 and 1, so a fact's score stands beside an episode's probabil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memory_agent.protocols import Query, Vectors
-from memory_agent.records import Episode, Fact, Hit, Source, Why
+from memory_agent.records import Fact, Hit, Source, Why
 from memory_agent.retrieval.question import Question
 from memory_agent.retrieval.words import terms
 from memory_agent.space import Space
@@ -27,9 +28,12 @@ STANDING = {"current": 1.0, "disputed": 0.8, "stale": 0.7, "superseded": 0.6, "e
 """What a fact's status leaves of its score, unless a past moment is asked about."""
 _FLOOR = 0.05
 
+Inside = Callable[[str], bool]
+"""Whether the episode of that id passes the filters."""
 
-def find(space: Space, question: Question, vectors: Vectors, filters: Filters) -> list[Hit]:
-    """Facts that pass the filters, each with its score; unsorted."""
+
+def find(space: Space, question: Question, vectors: Vectors, filters: Filters, inside: Inside | None) -> list[Hit]:
+    """Facts that pass the filters, each with its score; unsorted. One of their sources has to be `inside`."""
     words = [word for word in question.text.split() if terms(word)]
     lexical = dict(space.ledger.match(words, limit=ARM, kinds=("fact",)))
     dense = dict(space.index.query("fact", vectors[0], ARM)) if vectors.size else {}
@@ -42,7 +46,7 @@ def find(space: Space, question: Question, vectors: Vectors, filters: Filters) -
         for name, arm in (("lexical", lexical), ("dense", dense))
     }
     hits = []
-    for fact in _passing(space, _versions(space, ids, filters), filters):
+    for fact in _passing(_versions(space, ids, filters), filters, inside):
         covered, cosine = _coverage(question, fact), max(dense.get(fact.id, 0.0), 0.0)
         score = (WORDS * covered + VECTOR * cosine) * (1.0 if past else STANDING[fact.status])
         if score < _FLOOR:
@@ -67,22 +71,17 @@ def _versions(space: Space, ids: list[str], filters: Filters) -> list[Fact]:
     ]
 
 
-def _passing(space: Space, facts: list[Fact], filters: Filters) -> list[Fact]:
+def _passing(facts: list[Fact], filters: Filters, inside: Inside | None) -> list[Fact]:
     """Those that were true at `as_of`, and that have a source which the other filters let through."""
     if filters.as_of is not None:
         facts = [fact for fact in facts if _true_at(fact, filters.as_of)]
-    if (filters.session, filters.speaker, filters.since, filters.until) == (None, None, None, None):
+    if inside is None and (filters.speaker, filters.since, filters.until) == (None, None, None):
         return facts
     speaker = None if filters.speaker is None else filters.speaker.casefold()
-    inside: set[str] | None = None
-    if filters.session is not None:
-        ids = list({source.episode_id for fact in facts for source in fact.sources})
-        episodes = space.ledger.select(Episode, Query(where={"session": filters.session}, ids=ids))
-        inside = {episode.id for episode in episodes}
 
     def passes(source: Source) -> bool:
         return (
-            (inside is None or source.episode_id in inside)
+            (inside is None or inside(source.episode_id))
             and (speaker is None or source.speaker.casefold() == speaker)
             and (filters.since is None or (source.at is not None and source.at >= filters.since))
             and (filters.until is None or (source.at is not None and source.at < filters.until))

@@ -29,6 +29,8 @@ POOL = 250
 """Candidates that are scored with every feature."""
 EXACT = 250_000
 """Up to so many episodes every vector is compared; above, the index names the nearest."""
+_FEW = 0.2
+"""Share of the vectors up to which copying them out is faster than comparing all."""
 _SAMPLE = 2000
 _TINY = 1e-6
 
@@ -116,15 +118,21 @@ class _Dense:
         """The candidates of this arm, over both forms of the question."""
         if not self.there:
             return np.zeros(0, dtype=np.int32)
+        total = len(self._rows)
         among = None if allowed is None else np.flatnonzero(allowed)
-        if among is None and len(self._rows) > EXACT:
+        if total > EXACT and (among is None or len(among) > EXACT):
             found = [index(self._questions[:, i], ARM) for i in (0, 1)]
-            return np.array([number[id] for ids in found for id in ids if id in number], dtype=np.int32)
-        rows = self._rows if among is None else self._rows[among]
-        # One product for each form: BLAS takes a matrix of two columns twice as long as two vectors.
+            named = np.array([number[id] for ids in found for id in ids if id in number], dtype=np.int32)
+            return named if allowed is None else named[allowed[named]]
+        # Few rows are copied out, many are compared where they are. One product for each form of the
+        # question: BLAS takes a matrix of two columns twice as long as two vectors.
+        few = among is not None and len(among) < total * _FEW
+        rows = self._rows[among] if few else self._rows
         forms = [0] if np.array_equal(self._questions[:, 0], self._questions[:, 1]) else [0, 1]
-        places = np.concatenate([_best(rows @ self._questions[:, i] + 1.0, None, ARM) for i in forms])
-        return places if among is None else among[places].astype(np.int32)
+        places = [_best(rows @ self._questions[:, i] + 1.0, None if few else allowed, ARM) for i in forms]
+        return np.concatenate([among[found] if few and among is not None else found for found in places]).astype(
+            np.int32
+        )
 
     def measure(self, documents: Ints) -> Floats:
         """Cosines, shape (len(documents), 2)."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from memory_agent.errors import EmbedderChanged, StoreBusy
-from memory_agent.protocols import IndexState, Progress, Query
+from memory_agent.protocols import IndexState, Progress, Query, SpaceLedger
 from memory_agent.records import Episode, Fact, Stored, Tombstone
 from memory_agent.space import Space
 
@@ -54,6 +54,24 @@ def catch_up(space: Space, progress: Progress | None = None) -> int:
             return _Catching(space, progress).run()
     except StoreBusy:
         return 0
+
+
+def windows(
+    ledger: SpaceLedger, kind: type[Episode] | type[Fact], start: int, target: int
+) -> Iterator[tuple[int, int]]:
+    """Position ranges (start, end] that together reach `target`, each of at most WINDOW rows or one position."""
+
+    def rows(start: int, end: int) -> int:
+        return ledger.count(kind, Query(text_after=start, text_until=end))
+
+    while start < target:
+        low, high = start + 1, target
+        if rows(start, high) > WINDOW:
+            while low < high:
+                middle = (low + high + 1) // 2
+                low, high = (middle, high) if rows(start, middle) <= WINDOW else (low, middle - 1)
+        yield start, high
+        start = high
 
 
 def rebuild(space: Space, progress: Progress | None = None) -> int:
@@ -111,7 +129,7 @@ class _Catching:
             forgotten = self._forgotten(kind)
             if forgotten:
                 self._apply(kind, [], forgotten, self._since[kind])
-            for start, end in self._windows(kind):
+            for start, end in windows(self._space.ledger, kind, self._since[kind], self._target):
                 self._bring(kind, start, end)
             self._heal(kind)
         return self._done
@@ -122,22 +140,6 @@ class _Catching:
         ids = [stone.of_id for stone in stones]
         there = {record.id for record in self._space.ledger.select(kind, _living(kind, Query(ids=ids)))} if ids else ()
         return [id for id in ids if id not in there]
-
-    def _windows(self, kind: type[Episode] | type[Fact]) -> Iterator[tuple[int, int]]:
-        """Position ranges (start, end] that together reach the target, each of at most WINDOW rows or one position."""
-
-        def rows(start: int, end: int) -> int:
-            return self._space.ledger.count(kind, Query(text_after=start, text_until=end))
-
-        start = self._since[kind]
-        while start < self._target:
-            low, high = start + 1, self._target
-            if rows(start, high) > WINDOW:
-                while low < high:
-                    middle = (low + high + 1) // 2
-                    low, high = (middle, high) if rows(start, middle) <= WINDOW else (low, middle - 1)
-            yield start, high
-            start = high
 
     def _bring(self, kind: type[Episode] | type[Fact], start: int, end: int) -> None:
         """Embed what changed in a window, delete what went, and record that the window is done."""

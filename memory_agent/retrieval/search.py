@@ -8,10 +8,11 @@ trace and never fails a search. Times: `since` inclusive, `until` exclusive, as 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from memory_agent.errors import InvalidInput, ModelError
 from memory_agent.protocols import Query, Vectors
 from memory_agent.records import Episode, Hit, SearchResult, Trace, Why
 from memory_agent.retrieval import facts as fact_arm
-from memory_agent.retrieval.corpus import Corpus
+from memory_agent.retrieval.corpus import Corpus, pairs
 from memory_agent.retrieval.features import Candidates, candidates
 from memory_agent.retrieval.fusion import probability, shipped
 from memory_agent.retrieval.question import Question, read_question
@@ -44,6 +45,7 @@ class Filters:
     until: datetime | None = None
     as_of: datetime | None = None
     known_at: datetime | None = None
+    metadata: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 class _Watch:
@@ -76,17 +78,20 @@ def search(
     speaker: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> SearchResult:
     """The best episodes and facts for a query, best first, at most `limit` of them.
 
     `as_of` finds the facts that were true then (an instant, or the end of a day, month or year),
     `known_at` what had been recorded by then; without them current facts come before superseded ones.
-    `session`, `speaker` (in any case), `since` and `until` cut before anything is ranked; a fact
-    passes when one of its sources does. Raises InvalidInput on an empty query, a limit under 1, a
-    kind that is not searched, or a time without a zone.
+    `session`, `speaker` (in any case), `since`, `until` and `metadata` cut before anything is ranked; a
+    fact passes when one of its sources does. A turn passes `metadata` when under each of its keys it
+    has that value, or one of several given as a list; where the turn has a list, an element of it
+    counts. Raises InvalidInput on an empty query, a limit under 1, a kind that is not searched, a
+    time without a zone, or metadata that is not JSON.
     """
     _refuse(query, limit, kinds, since, until)
-    filters = Filters(session, speaker, since, until, moment(as_of), moment(known_at))
+    filters = Filters(session, speaker, since, until, moment(as_of), moment(known_at), _wanted(metadata))
     watch = _Watch()
     text = " ".join(query.split())
     if len(text) > LONGEST:
@@ -98,11 +103,11 @@ def search(
         vectors = _embed(space, question, watch)
         if "episode" in kinds and len(corpus):
             hits += _episodes(space, corpus, question, vectors, filters, limit, watch)
-    if "fact" in kinds:
-        with watch.step("facts"):
-            found = fact_arm.find(space, question, vectors, filters)
-        watch.counts["facts"] = len(found)
-        hits += found
+        if "fact" in kinds:
+            with watch.step("facts"):
+                found = fact_arm.find(space, question, vectors, filters, _inside(corpus, filters))
+            watch.counts["facts"] = len(found)
+            hits += found
     hits.sort(key=lambda hit: (-hit.score, hit.record.id))
     for place, hit in enumerate(hits[limit : limit + _TOLD_DROPPED], start=limit + 1):
         watch.dropped[hit.record.id] = f"rank {place}, below the limit of {limit}"
@@ -127,6 +132,14 @@ def _refuse(query: str, limit: int, kinds: Sequence[str], since: datetime | None
     for name, value in (("since", since), ("until", until)):
         if value is not None and value.tzinfo is None:
             raise InvalidInput(f"{name} needs its zone, e.g. 2024-03-14T00:00:00+00:00")
+
+
+def _wanted(metadata: Mapping[str, Any] | None) -> Mapping[str, frozenset[tuple[str, str]]]:
+    """Per key the (key, value) pairs any of which lets a turn through. Raises InvalidInput."""
+    try:
+        return {key: frozenset(pairs({key: value})) for key, value in (metadata or {}).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"metadata to search by is JSON under names, as {{'channel': 'mail'}}: {error}") from error
 
 
 def _embed(space: Space, question: Question, watch: _Watch) -> Vectors:
@@ -163,10 +176,24 @@ def _allowed(corpus: Corpus, filters: Filters) -> NDArray[np.bool_] | None:
         tests.append(columns.at < filters.until.timestamp())
     if filters.known_at is not None:
         tests.append(columns.recorded <= filters.known_at.timestamp())
+    for either in filters.metadata.values():
+        holding = np.zeros(len(corpus), dtype=bool)
+        for pair in either:
+            if pair in corpus.metadata:
+                holding[np.array(corpus.metadata[pair], dtype=np.int32)] = True
+        tests.append(holding)
     if not tests:
         return None
     allowed: NDArray[np.bool_] = np.logical_and.reduce(tests)
     return allowed
+
+
+def _inside(corpus: Corpus, filters: Filters) -> Callable[[str], bool] | None:
+    """Whether an episode, by its id, passes the filters by session and metadata; None when there are none."""
+    allowed = _allowed(corpus, Filters(session=filters.session, metadata=filters.metadata))
+    if allowed is None:
+        return None
+    return lambda id: (number := corpus.number.get(id)) is not None and bool(allowed[number])
 
 
 def _episodes(

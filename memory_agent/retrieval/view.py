@@ -12,6 +12,7 @@ import numpy as np
 from memory_agent.protocols import Query, SpaceLedger
 from memory_agent.records import Episode
 from memory_agent.retrieval.corpus import Corpus
+from memory_agent.retrieval.index import windows
 from memory_agent.space import Space
 
 _FETCH = 4096
@@ -36,14 +37,20 @@ class _View:
             self._fetch(space)
 
     def _read(self, space: Space, position: int) -> None:
-        came = space.ledger.select(Episode, Query(text_after=self.position, text_until=position))
-        whole = position >= self.position and not any(episode.id in self.corpus.number for episode in came)
-        if not whole or len(self.corpus) + len(came) != space.ledger.count(Episode):
+        if position < self.position or not self._go_on(space, self.position, position):
             self.corpus, self.waiting = Corpus(), []
-            came = space.ledger.select(Episode, Query(text_until=position))
-        self.corpus.add(came)
-        self.waiting += [episode.id for episode in came]
+            self._go_on(space, 0, position)
         self.position, self.indexed = position, -1
+
+    def _go_on(self, space: Space, start: int, end: int) -> bool:
+        """Take in what came in (start, end], window by window; False when something here was changed or is gone."""
+        for after, until in windows(space.ledger, Episode, start, end):
+            came = space.ledger.select(Episode, Query(text_after=after, text_until=until))
+            if any(episode.id in self.corpus.number for episode in came):
+                return False
+            self.corpus.add(came)
+            self.waiting += [episode.id for episode in came]
+        return len(self.corpus) == space.ledger.count(Episode, Query(text_until=end))
 
     def _fetch(self, space: Space) -> None:
         state = space.index.state()

@@ -199,3 +199,40 @@ def test_current_facts_come_before_superseded_ones_unless_a_past_moment_is_asked
         assert ids(memory, "Where does Ana live?", kinds=["fact"], session="january") == []
         assert len(ids(memory, "Where does Ana live?", kinds=["fact"], session="march", speaker="ben")) == 2
         assert not any(id.startswith("f-") for id in ids(memory, "Where does Ana live?", kinds=["episode"]))
+
+
+def test_metadata_cuts_before_anything_is_ranked(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        kinds = [
+            {"channel": "mail", "n": 1},
+            {"channel": "chat", "tags": ["a", "b"]},
+            {"channel": "mail", "tags": ["b"]},
+            {},
+        ]
+        memory.add([
+            {"role": "user", "content": f"The kayak number {n} is red", "id": f"t{n}", "metadata": kind}
+            for n, kind in enumerate(kinds)
+        ])  # fmt: skip
+
+        def found(**metadata: object) -> set[str]:
+            return set(ids(memory, "red kayak", metadata=metadata))
+
+        assert found() == {"t0", "t1", "t2", "t3"}
+        assert found(channel="mail") == {"t0", "t2"}
+        assert found(channel=["mail", "chat"]) == {"t0", "t1", "t2"}
+        assert found(tags="b") == {"t1", "t2"}
+        assert found(tags="b", channel="mail") == {"t2"}
+        assert found(n=1) == {"t0"}
+        assert found(n="1") == set()
+        assert found(nothing=None) == set()
+        with pytest.raises(InvalidInput, match="JSON"):
+            found(channel=object())
+
+
+def test_a_fact_passes_a_metadata_filter_through_its_source(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add([turn.model_copy(update={"metadata": {"part": turn.session}}) for turn in talk()])
+        put_facts(memory)
+        assert "f-new" in ids(memory, "Where does Ana live?", kinds=["fact"], metadata={"part": "march"})
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], metadata={"part": "january"}) == []
+        assert ids(memory, "Where does Ana live?", kinds=["fact"], session="january") == []

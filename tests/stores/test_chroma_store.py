@@ -160,3 +160,31 @@ def test_opening_touches_nothing_until_it_is_used(tmp_path: Path) -> None:
     assert index.space("default/alice").state() is None
     assert not index.folder.exists()
     index.close()
+
+
+def test_among_near_equal_texts_the_very_one_is_found_and_stays_found(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(1)
+    near = (drawn.normal(size=8) + 2e-2 * drawn.normal(size=(6000, 8))).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    index = ChromaIndex(tmp_path)
+    space = index.space("default/alice")
+    state = IndexState("m", 8, 1)
+
+    def put(start: int, stop: int) -> None:
+        space.apply("episode", [f"v{n}" for n in range(start, stop)], near[start:stop], [], state=state)
+
+    def exact(numbers: range) -> list[str]:
+        return [space.query("episode", near[n], 1)[0][0] for n in numbers]
+
+    put(0, 5000)
+    assert exact(range(0, 5000, 500)) == [f"v{n}" for n in range(0, 5000, 500)]
+    put(5000, 6000)
+    space.apply("episode", [], near[:0], ["v500", "v5999"], state=state)
+    assert exact(range(5001, 5999, 200)) == [f"v{n}" for n in range(5001, 5999, 200)]
+    assert "v500" not in [id for id, _ in space.query("episode", near[500], 6000)]
+    assert len(space.query("episode", near[500], 6000)) == 5998
+    other = ChromaIndex(tmp_path)
+    other.space("default/alice").apply("episode", ["w"], near[500:501], [], state=state)
+    assert space.query("episode", near[500], 1)[0][0] == "w"
+    other.close()
+    index.close()
