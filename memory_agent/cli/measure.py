@@ -43,6 +43,37 @@ def extraction(
     _emit(place, evaluation.run(dataset, OfflineExtractor(), predictions))
 
 
+def dynamics(
+    place: Place,
+    seed: Annotated[int, typer.Option(help="The worlds are a function of it.")] = 0,
+    worlds: Annotated[int, typer.Option(min=1, help="How many invented worlds to live through.")] = 5,
+    templates: Annotated[str, typer.Option(help="held: wordings that no rule was written with; seen: the others.")] = (
+        "held"
+    ),
+) -> None:
+    """Measure whether the state stays true as lives change: now, then, consequences, ignorance, deletion."""
+    from memory_agent.evaluation import dynamics as evaluation
+
+    if templates not in ("held", "seen"):
+        raise InvalidInput(f"--templates is held or seen, not {templates!r}")
+    with place.progress("Living") as progress:
+        found = evaluation.run(seed, worlds=worlds, templates=templates, progress=progress)
+    _emit(place, found)
+
+
+def serial(
+    place: Place,
+    facts: Annotated[int, typer.Option(min=10, help="How many numbered facts, later ones replacing earlier.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The facts are a function of it.")] = 0,
+) -> None:
+    """Measure FactConsolidation's rule: of numbered facts that contradict each other the later one holds."""
+    from memory_agent.evaluation import serial as evaluation
+
+    with place.progress("Consolidating") as progress:
+        found = evaluation.run(facts, seed, progress=progress)
+    _emit(place, found)
+
+
 def distill(
     place: Place,
     facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
@@ -88,7 +119,7 @@ def scale(
     place.emit(rows, show)
 
 
-for _verb in (retrieval, extraction, distill):
+for _verb in (retrieval, extraction, dynamics, serial, distill):
     verb(app)(_verb)
 verb(bench)(scale)
 

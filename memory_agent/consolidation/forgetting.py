@@ -28,6 +28,7 @@ from memory_agent.consolidation.derive import derive, rederive, scope_of
 from memory_agent.consolidation.identity import settle
 from memory_agent.consolidation.job import JOB
 from memory_agent.consolidation.redaction import Redaction, mentions, without_mentions
+from memory_agent.episodic.taking import digest
 from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Query, Transaction
 from memory_agent.records import (
@@ -225,7 +226,9 @@ class _Forgetting:
             cut = Redaction(episode.content, [*spans.get(episode.id, ()), *mentions(episode.content, target.names)])
             metadata = without_mentions(episode.metadata, target.names)
             if cut.cuts or metadata != episode.metadata:
-                self._replace(episode.model_copy(update={"content": cut.text, "metadata": metadata}), cut, target.names)
+                mark = digest(episode.session, episode.speaker, episode.at, cut.text)
+                update = {"content": cut.text, "metadata": metadata, "digest": mark}  # the old one would prove a guess
+                self._replace(episode.model_copy(update=update), cut, target.names)
         for block in self._tx.select(Block) if target.names else ():
             value = without_mentions(block.value, target.names)
             if value != block.value:

@@ -14,8 +14,7 @@ from datetime import datetime
 
 from memory_agent.records import FactStatus, PartialDate
 from memory_agent.semantic.evidence import Evidence
-
-Slot = tuple[str, ...]
+from memory_agent.semantic.ordering import Slot, said_before_its_change, said_before_its_end, slots
 
 
 @dataclass(eq=False)
@@ -104,7 +103,10 @@ def changing(evidence: Sequence[Evidence], single: bool, symmetric: bool) -> lis
     evidence, corrected = _without_corrected(evidence, single, symmetric)
     accepted, disputed = _without_disputed(evidence, single, symmetric)
     timeline = _Timeline(single, symmetric)
-    for e in sorted(_said_before_its_end(accepted), key=lambda e: e.order):
+    moved = said_before_its_end(accepted)
+    if single:
+        moved = said_before_its_change(moved, symmetric)
+    for e in sorted(moved, key=lambda e: e.order):
         timeline.take(e)
     done = timeline.intervals
     for wrong in corrected:
@@ -116,13 +118,6 @@ def changing(evidence: Sequence[Evidence], single: bool, symmetric: bool) -> lis
 
 def _same_claim(e: Evidence, other: object) -> bool:
     return isinstance(other, Evidence) and e.claim.id == other.claim.id
-
-
-def slots(e: Evidence, single: bool, symmetric: bool) -> list[Slot]:
-    """The places that hold one value at a time and which `e` is about."""
-    if not single:
-        return [e.pair]
-    return [(end,) for end in e.pair] if symmetric and e.object_id else [(e.subject_id,)]
 
 
 class _Timeline:
@@ -215,22 +210,6 @@ def _interlude(e: Evidence, other: Interval) -> bool:
     """Whether `e` states a stretch that was over before `other`, begun earlier, was said to go on."""
     end = e.claim.valid_to
     return end is not None and any(n.claim.said_at >= end.earliest and n.date for n in other.native)
-
-
-def _said_before_its_end(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Undated statements moved before a later said end of the same value that is dated before them.
-
-    "I work at Siemens" (May), "I left Siemens in April" (June): the June statement knows better.
-    """
-    ends: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
-    for e in evidence:
-        if e.polarity == "-" and e.date:
-            ends[e.pair].append(e)
-    moved = []
-    for e in evidence:
-        later = [n.key for n in ends.get(e.pair, ()) if n.key <= e.key and n.claim.said_at > e.claim.said_at]
-        moved.append(replace(e, key=min(later)) if e.polarity == "+" and not e.date and later else e)
-    return moved
 
 
 def _without_corrected(

@@ -70,12 +70,21 @@ class Ending(Record):
     object: Literal["same", "any"] = "same"
 
 
+class Joint(Record):
+    """What two people are to each other, and what falls with it: plans told with "we" or with the other's name."""
+
+    predicates: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
 class Ontology(Record):
     """All predicates, and the rules between them."""
 
     version: int = 1
     predicates: tuple[Predicate, ...]
     ends: tuple[Ending, ...] = ()
+    joint: Joint = Joint()
     anything: tuple[str, ...] = ()
     """Objects that name no value ("job", "anyone"): a negation of one ends whatever holds."""
     corrections: tuple[str, ...] = ()
@@ -191,6 +200,7 @@ def load(extra: Path | None = None) -> Ontology:
         named = {p["name"] for p in own.get("predicates", ())}
         merged = {
             "version": base["version"],
+            "joint": own.get("joint", base["joint"]),
             "predicates": [p for p in base["predicates"] if p["name"] not in named] + list(own.get("predicates", ())),
             **{part: base[part] + list(own.get(part, ())) for part in ("ends", "anything", "corrections")},
         }

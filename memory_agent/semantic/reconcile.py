@@ -17,7 +17,7 @@ Rules, in the order in which they decide:
   dated report of a change after the subject's last word is believed.
 - Plans and possibilities never end what is actual. They end when cancelled, replaced, or come true.
 - A fact that depends on another predicate of the same subject is "stale" once that one has changed
-  after the fact was last said.
+  after the fact was last said. So is a plan told with "we", or with a partner's name, once they part.
 
 What this module needs besides claims is their entities (for names and merges); it knows no ledger.
 """
@@ -41,7 +41,7 @@ from memory_agent.records import (
     Source,
 )  # fmt: skip
 from memory_agent.semantic.evidence import Evidence, People, gather
-from memory_agent.semantic.folding import key
+from memory_agent.semantic.folding import fold, key
 from memory_agent.semantic.intervals import Interval, changing, intended, lasting, occurring
 from memory_agent.semantic.ontology import Ontology
 
@@ -205,12 +205,35 @@ def _cascade(intervals: Sequence[Interval], ontology: Ontology) -> None:
             for change in changes.get((subject, needed), ())
             if change[0] > interval.last_said
         ]
+        found += _parted(interval, changes, ontology)
         if not found:
             continue
         moment, _, cause = min(found, key=lambda c: c[:2])
         interval.status, interval.because, interval.word = "stale", cause, f"{cause.first.predicate} changed"
         for subject in _subjects(interval, ontology):
             changes[subject, interval.first.group].append((moment, interval.first.claim.id, interval))
+
+
+def _parted(
+    interval: Interval, changes: Mapping[tuple[str, str], list[tuple[datetime, str, Interval]]], ontology: Ontology
+) -> list[tuple[datetime, str, Interval]]:
+    """The ends of relationships, after it was last said, that a joint plan rested on."""
+    joint = ontology.joint
+    if interval.first.predicate not in joint.predicates:
+        return []
+    said = {word for e in interval.native for word in fold(e.claim.quote).split()}
+    said = {word.strip('.,!?;:"') for word in said}
+    ours = bool(said & set(joint.words))
+    return [
+        change
+        for kind in joint.on
+        for change in changes.get((interval.first.subject_id, kind), ())
+        if change[0] > interval.last_said
+        and change[2].status in ("superseded", "ended")
+        and (
+            ours or fold(change[2].first.object).split()[0] in said or fold(change[2].first.subject).split()[0] in said
+        )
+    ]
 
 
 def _subjects(interval: Interval, ontology: Ontology) -> tuple[str, ...]:
