@@ -33,7 +33,7 @@ def retrieval(
 
 def extraction(
     place: Place,
-    dataset: Annotated[Path, typer.Option(help="Labelled turns, one JSON object a line.")],
+    dataset: Annotated[Path, typer.Option("--gold", "--dataset", help="Labelled turns, one JSON object a line.")],
     predictions: Annotated[Path | None, typer.Option(help="Write what was read here, one turn a line.")] = None,
 ) -> None:
     """Measure which facts the offline extractor reads, and which it makes up."""

@@ -86,7 +86,7 @@ class _Teller:
         """Say it in one of the templates; the turn's id."""
         text = self._rng.choice(self._templates[kind]).format(**fields)
         text = text[0].upper() + text[1:]
-        id = f"{self.person.split()[0]}-{len(self.turns)}-{at:%y%m%d}"
+        id = "-".join([*self.person.split(), str(len(self.turns))])
         self.turns.append(Turn(role="user", speaker=speaker or self.person, content=text, at=at, id=id))
         return id
 

@@ -336,3 +336,32 @@ def test_merge_then_split_is_the_identity(said: list[Claim]) -> None:
     together = reconcile(said, ONTOLOGY, merged)
     assert all("Bob" not in (d.subject_id, d.object_id) for d in together)
     assert reconcile(said, ONTOLOGY, apart) == before
+
+
+def test_a_change_told_late_but_dated_shortly_before_puts_the_undated_word_out_of_date() -> None:
+    found = facts(
+        claim("2024-05-05", "lives_in", "Porto", entity=True),
+        claim("2024-05-20", "lives_in", "Lyon", entity=True, start="2024-04"),
+    )
+    assert (found["Lyon"].status, found["Porto"].status) == ("current", "superseded")
+
+
+def test_a_move_long_past_that_is_told_late_leaves_the_present_as_it_is() -> None:
+    found = facts(
+        claim("2024-05-05", "lives_in", "Porto", entity=True),
+        claim("2024-05-20", "lives_in", "Lyon", entity=True, start="2019"),
+    )
+    assert (found["Lyon"].status, found["Porto"].status) == ("superseded", "current")
+
+
+def test_a_plan_of_two_is_stale_once_they_part() -> None:
+    together = claim("2024-05-01", "partner", "Ana", entity=True)
+    trip = claim("2024-06-01", "plans", "flying to Rome", modality="planned")
+    ours = trip.model_copy(update={"quote": "We are flying to Rome in May."})
+    mine = trip.model_copy(update={"id": "other", "object": "a haircut", "quote": "I am getting a haircut."})
+    parted = claim("2024-07-01", "partner", "Ana", entity=True, polarity="-")
+    assert facts(together, ours, mine)["flying to Rome?"].status == "current"
+    found = facts(together, ours, mine, parted)
+    assert found["flying to Rome?"].status == "stale"
+    assert "partner changed" in (found["flying to Rome?"].because or "")
+    assert found["a haircut?"].status == "current"
