@@ -13,7 +13,7 @@ have no protocol of ours. A store is found by its URL scheme through the entry-p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -118,6 +118,33 @@ class SpaceLedger(Reader, Protocol):
         """A lock across processes for one job in this space; freed by the system if its holder dies.
 
         Raises StoreBusy, naming the holder, when it is not free within `wait` seconds.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A row just as a ledger keeps it: the record's JSON, its place, and where its searched text last changed."""
+
+    kind: type[Stored]
+    body: str
+    seq: int
+    texted: int | None = None
+    """Of episodes and facts only."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A space's ledger that can be copied, row by row, into another kind of store."""
+
+    def rows(self, kind: type[Stored], *, after: int = -1, limit: int = 1000) -> list[LedgerRow]:
+        """Rows of one kind in ledger order, beyond that `seq`."""
+        ...
+
+    def restore(self, rows: Iterable[LedgerRow], audit: Sequence[AuditEntry], position: int) -> None:
+        """Fill an empty space with what another ledger held, places and audit chain included, in one transaction.
+
+        Raises InvalidInput when the space holds anything.
         """
         ...
 

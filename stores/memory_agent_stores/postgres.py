@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ import psycopg
 from psycopg import errors, sql
 
 from memory_agent.errors import StoreBusy
-from memory_agent.protocols import Query, R
+from memory_agent.protocols import LedgerRow, Query, R
 from memory_agent.records import AuditEntry, Fact, Stored
 from memory_agent_stores.postgres_database import EVERYBODY, Database, Link, tenant_of
 from memory_agent_stores.postgres_words import Cutter, Words, best_matches
@@ -34,7 +34,9 @@ from memory_agent_stores.rows import (
     audit_entry,
     broken_links,
     encode,
+    in_batches,
     key_of,
+    must_be_empty,
     next_entry,
     where,
 )
@@ -225,6 +227,22 @@ class PostgresSpace(_Rows):
         with self._lent() as (db, space):
             return [] if space is None else _chain(db, space)
 
+    def rows(self, kind: type[Stored], *, after: int = -1, limit: int = 1000) -> list[LedgerRow]:
+        """Rows of one kind in ledger order, beyond that `seq`."""
+        texted = "texted" if kind in SEARCHED else "NULL"
+        with self._lent() as (db, space):
+            found = db.execute(
+                f"SELECT body, seq, {texted} FROM {kind.kind} WHERE space = %s AND seq > %s ORDER BY seq LIMIT %s",
+                (space, after, limit),
+            )
+            return [LedgerRow(kind, *row) for row in found]
+
+    def restore(self, rows: Iterable[LedgerRow], audit: Sequence[AuditEntry], position: int) -> None:
+        """Fill this empty space with what another ledger held, in one transaction. Raises InvalidInput if it is not."""
+        must_be_empty(self._key, self.position())
+        with self._database.writing(self._tenant, 30.0) as db:
+            PostgresTransaction(db, self._ledger, self._key).restore(rows, audit, position)
+
     @contextmanager
     def lock(self, name: str, *, wait: float = 0.0) -> Iterator[None]:
         """A lock for one job in this space, across hosts; the server frees it when its holder's connection ends.
@@ -290,7 +308,10 @@ class PostgresTransaction(_Rows):
         self._used = 0
         self._wrote = False
         self._space = ledger.database.enter_space(db, key)
-        row = db.execute("SELECT nextval('ledger_position')").fetchone()
+        # A space that was moved here may be ahead of this store's sequence.
+        row = db.execute(
+            "SELECT greatest(nextval('ledger_position'), position + 1) FROM space WHERE id = %s", (self._space,)
+        ).fetchone()
         assert row is not None
         self.position = int(row[0])
 
@@ -395,6 +416,25 @@ class PostgresTransaction(_Rows):
                 (self._space, kind.kind, list(ids)),
             )
             self._wrote = self._wrote or bool(lengths)
+
+    def restore(self, rows: Iterable[LedgerRow], audit: Sequence[AuditEntry], position: int) -> None:
+        """Write another ledger's rows as they are; positions go on beyond theirs."""
+        for kind, batch in in_batches(rows):
+            records = [kind.model_validate_json(row.body) for row in batch]
+            texts = [searched_text(record) if kind in SEARCHED else None for record in records]
+            cut = iter(self._ledger.cutter.words(self._space, [text for text in texts if text is not None]))
+            counts, made = _Counts(), []
+            for row, record, text in zip(batch, records, texts, strict=True):
+                words = next(cut) if text is not None else None
+                _count(counts, None, words.length if words else None)
+                searched = (row.texted, *((words.length, words.vector) if words else (None, None)))
+                columns = [encode(getattr(record, column)) for column in kind.columns]
+                start = (self._tenant, self._space, *key_of(record), row.seq)
+                made.append((*start, *(searched if kind in SEARCHED else ()), *columns, row.body))
+            put_rows(self._db, kind, made)
+            self._add_counts(kind, counts)
+        add_entries(self._db, self._tenant, self._space, list(enumerate(audit, 1)))
+        self._db.execute("UPDATE space SET position = %s WHERE id = %s", (position, self._space))
 
     def audit(self, action: str, ids: Sequence[str] = (), *, actor: str = "memory", detail: str = "") -> None:
         """Append to the audit chain. `detail` holds no content of a memory."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from memory_agent.errors import InvalidInput
-from memory_agent.protocols import Query
+from memory_agent.protocols import LedgerRow, Query
 from memory_agent.records import AuditEntry, Fact, Stored
 
 KEYS: dict[str, tuple[str, ...]] = {Fact.kind: ("id", "version")}
@@ -23,6 +24,19 @@ SHIFT = 24
 def key_of(record: Stored) -> tuple[object, ...]:
     """The key of `record` within its space and kind."""
     return (record.id, record.version) if isinstance(record, Fact) else (record.id,)
+
+
+def in_batches(rows: Iterable[LedgerRow], size: int = 500) -> Iterator[tuple[type[Stored], list[LedgerRow]]]:
+    """Runs of rows of one kind, each of at most `size`, in their order."""
+    for kind, same in itertools.groupby(rows, key=lambda row: row.kind):
+        while batch := list(itertools.islice(same, size)):
+            yield kind, batch
+
+
+def must_be_empty(key: str, position: int) -> None:
+    """Raise InvalidInput when a space that is to be filled with another's rows was written to."""
+    if position:
+        raise InvalidInput(f"space {key} holds memories already; a space is only moved to where there is none")
 
 
 def encode(value: object) -> object:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from memory_agent.errors import StoreBusy, StoreCorrupt, StoreError
-from memory_agent.protocols import Query, R
+from memory_agent.protocols import LedgerRow, Query, R
 from memory_agent.records import AuditEntry, Stored
 from memory_agent_stores.locks import job_lock
 from memory_agent_stores.migrations import migrate
@@ -29,7 +29,9 @@ from memory_agent_stores.rows import (
     check_chain,
     check_words,
     encode,
+    in_batches,
     key_of,
+    must_be_empty,
     next_entry,
     read_chain,
     where,
@@ -302,6 +304,22 @@ class SqliteSpace(_Rows):
         with self._lent() as (db, space):
             return [] if space is None else read_chain(db, space)
 
+    def rows(self, kind: type[Stored], *, after: int = -1, limit: int = 1000) -> list[LedgerRow]:
+        """Rows of one kind in ledger order, beyond that `seq`."""
+        texted = "texted" if kind in SEARCHED else "NULL"
+        with self._lent() as (db, space):
+            found = db.execute(
+                f"SELECT body, seq, {texted} FROM {kind.kind} WHERE space = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (space, after, limit),
+            )
+            return [LedgerRow(kind, *row) for row in found]
+
+    def restore(self, rows: Iterable[LedgerRow], audit: Sequence[AuditEntry], position: int) -> None:
+        """Fill this empty space with what another ledger held, in one transaction. Raises InvalidInput if it is not."""
+        must_be_empty(self._key, self.position())
+        with self._ledger.writing(30.0) as db:
+            SqliteTransaction(db, self._ledger, self._key).restore(rows, audit, position)
+
     def lock(self, name: str, *, wait: float = 0.0) -> AbstractContextManager[None]:
         """A lock across processes for one job in this space. Raises StoreBusy naming the holder."""
         return job_lock(self._ledger.folder / "locks", self._key, name, wait)
@@ -364,14 +382,39 @@ class SqliteTransaction(_Rows):
             columns = [encode(getattr(record, column)) for column in kind.columns]
             body = record.model_copy(update={"position": self.position}).model_dump_json()
             rows.append((row, self._space, *key, (self.position << SHIFT) + place, *texted, *columns, body))
-        names.append("body")
+        self._insert(kind, names, rows)
+        self._words(kind, gone, come)
+
+    def _insert(self, kind: type[Stored], names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Insert or replace rows: the columns `names`, then the body."""
+        names = [*names, "body"]
         replaced = ", ".join(f"{name} = excluded.{name}" for name in names if name != "row")
         self._db.executemany(
             f"INSERT INTO {kind.kind} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             f" ON CONFLICT (space, {', '.join(KEYS.get(kind.kind, ('id',)))}) DO UPDATE SET {replaced}",
             rows,
         )
-        self._words(kind, gone, come)
+
+    def restore(self, rows: Iterable[LedgerRow], audit: Sequence[AuditEntry], position: int) -> None:
+        """Write another ledger's rows as they are; positions go on beyond theirs."""
+        for kind, batch in in_batches(rows):
+            searched = kind in SEARCHED
+            names = ["row", "space", *KEYS.get(kind.kind, ("id",)), "seq", *(["texted"] if searched else [])]
+            made: list[tuple[object, ...]] = []
+            come: list[tuple[int, str]] = []
+            for row in batch:
+                record, number = kind.model_validate_json(row.body), self._next_row(kind.kind)
+                columns = [encode(getattr(record, column)) for column in kind.columns]
+                texted = [row.texted] if searched else []
+                made.append((number, self._space, *key_of(record), row.seq, *texted, *columns, row.body))
+                if searched and (text := searched_text(record)) is not None:
+                    come.append((number, segment(text)))
+            self._insert(kind, [*names, *kind.columns], made)
+            self._words(kind, [], come)
+        for n, entry in enumerate(audit, 1):
+            self._add_entry(n, entry)
+        self._db.execute("UPDATE store SET position = max(position, ?)", (position,))
+        self._db.execute("UPDATE space SET position = ? WHERE id = ?", (position, self._space))
 
     def _old(self, kind: type[Stored], ids: list[str]) -> dict[tuple[object, ...], tuple[int, int, str | None, object]]:
         """Row number, `texted`, searched text and day of the rows already there, by key."""
@@ -417,11 +460,15 @@ class SqliteTransaction(_Rows):
         self._wrote = True
         n, head = self._db.execute("SELECT audited, head FROM space WHERE id = ?", (self._space,)).fetchone()
         entry = next_entry(self.position, datetime.now(UTC), actor, action, ids, detail, head)
+        self._add_entry(n + 1, entry)
+
+    def _add_entry(self, n: int, entry: AuditEntry) -> None:
+        """Append an entry to the chain and move its head on."""
         self._db.execute(
             "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                self._space, n + 1, entry.position, entry.at.isoformat(), actor, action,
-                json.dumps(entry.ids), detail, head, entry.digest,
+                self._space, n, entry.position, entry.at.isoformat(), entry.actor, entry.action,
+                json.dumps(entry.ids), entry.detail, entry.previous, entry.digest,
             ),
         )  # fmt: skip
-        self._db.execute("UPDATE space SET audited = ?, head = ? WHERE id = ?", (n + 1, entry.digest, self._space))
+        self._db.execute("UPDATE space SET audited = ?, head = ? WHERE id = ?", (n, entry.digest, self._space))
