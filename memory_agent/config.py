@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -45,6 +45,10 @@ class Settings(BaseModel):
     """CPU threads for models; 0 leaves it to the library."""
     teach: str = ""
     """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
+    log: Literal["text", "json"] = "text"
+    """Form of the log lines that `daemon`, `worker` and `serve` write to stderr."""
+    log_content: bool = False
+    """Whether log lines may hold messages of errors, which can quote what somebody said."""
     lock_wait: float = 30.0
     """Seconds to wait for another writer before StoreBusy."""
 

@@ -232,12 +232,75 @@ class VectorIndex(Protocol):
 
 
 @dataclass(frozen=True)
+class Task:
+    """A job that a worker took from a queue: a consolidation or distillation of one space."""
+
+    id: int
+    space: str
+    job: str
+    attempts: int
+    """How often it was taken, this time included."""
+    worker: str
+    error: str = ""
+    """What the last attempt ended with."""
+
+
+class JobQueue(Protocol):
+    """Work for many hosts: each job of a space stands in it once, and is held by one worker at a time.
+
+    A worker holds a task by a lease that it renews; one whose lease has run out may be taken by another.
+    Leases are told by the store's clock, so hosts need not agree on the time.
+    """
+
+    def put(self, job: str, spaces: Sequence[str]) -> int:
+        """Add the job for these spaces, where it does not stand or run already; how many were added."""
+        ...
+
+    def find(self) -> list[str]:
+        """The spaces that hold turns which were not consolidated."""
+        ...
+
+    def take(self, worker: str, *, lease: float, most: int) -> Task | None:
+        """The next task, held for `lease` seconds; one that was begun `most` times in vain is set aside instead."""
+        ...
+
+    def renew(self, task: Task, lease: float) -> bool:
+        """Hold the task for `lease` seconds from now; False when it is no longer this worker's."""
+        ...
+
+    def finish(self, task: Task, ending: str) -> bool:
+        """Note that the task is done, in a word; False when it is no longer this worker's."""
+        ...
+
+    def give_back(self, task: Task, error: str, *, delay: float, most: int, counts: bool = True) -> bool:
+        """Leave the task for another attempt after `delay` seconds, or set it aside after `most` of them.
+
+        `counts` says whether this one counts. False when it is no longer this worker's.
+        """
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """How many tasks are "ready", "running", "done" and "dead" (set aside)."""
+        ...
+
+    def dead(self) -> list[Task]:
+        """The tasks that were set aside."""
+        ...
+
+    def retry(self, id: int) -> bool:
+        """Put a task that was set aside back into the queue; False when there is none of that id."""
+        ...
+
+
+@dataclass(frozen=True)
 class Backend:
     """What a store's entry point gives: a ledger, an index, and a folder for adapters and jobs."""
 
     ledger: Ledger
     index: VectorIndex
     folder: Path
+    queue: JobQueue | None = None
+    """Of stores that many hosts work on."""
 
 
 @dataclass(frozen=True)

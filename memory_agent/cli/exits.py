@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from memory_agent.errors import (
     InvalidInput,
     MemoryAgentError,
@@ -31,6 +33,16 @@ _CODES: tuple[tuple[type[MemoryAgentError], int], ...] = (
     (UnknownStore, USAGE),
     (InvalidInput, USAGE),
 )
+
+OF_ENDING: Mapping[str, int] = {
+    "done": DONE,
+    "not_due": NOT_DUE,
+    "refused": REFUSED,
+    "locked": LOCKED,
+    "failed": FAILED,
+    "stopped": FAILED,
+}
+"""How a job that was looked at ended -> exit code."""
 
 
 def code_for(error: BaseException) -> int:

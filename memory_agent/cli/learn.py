@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
+from memory_agent.cli.when import Budget, Deadline, Every, Idle, Least, conditions
+from memory_agent.config import Settings
+from memory_agent.records import ConsolidationReport, DistillationReport
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from memory_agent.scheduling import Conditions, Job
 
 
 def register(app: typer.Typer) -> None:
@@ -19,63 +27,140 @@ def register(app: typer.Typer) -> None:
     verb(app)(distill)
 
 
-def consolidate(place: Place) -> None:
+AllUsers = Annotated[bool, typer.Option("--all-users", help="With --if-due: every user of the store.")]
+IfDue = Annotated[bool, typer.Option("--if-due", help="Only when it is due; else exit code 3.")]
+
+
+def consolidate(
+    place: Place,
+    if_due: IfDue = False,
+    all_users: AllUsers = False,
+    min_new: Least = 1,
+    every: Every = None,
+    idle: Idle = None,
+    budget: Budget = None,
+) -> None:
     """Read new turns into the knowledge graph, offline."""
+    if if_due:
+        due = conditions(least=min_new, every=every, idle=idle, budget=budget)
+        _run_if_due(place, "consolidate", due, _show_read_report, all_users=all_users)
+        return
     with place.memory() as memory, place.progress("Consolidating") as progress:
         report = memory.consolidate(progress=progress)
-
-    def show(out: Console) -> None:
-        out.print(
-            f"[bold]{report.episodes}[/] turns read in {report.seconds:.1f} s: {report.claims} claims, "
-            f"{len(report.facts_added)} facts added, {len(report.facts_changed)} changed, "
-            f"{len(report.facts_closed)} closed, {report.entities_added} new entities."
-        )
-        if report.rejected:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.rejected.items()))
-            out.print(f"refused: {reasons}", style="dim", markup=False)
-        for id, error in report.failed.items():
-            out.print(f"still pending {id}: {error}", style="red", markup=False)
-
-    place.emit(report, show)
+    place.emit(report, lambda out: _show_read(out, report))
     if report.failed:
         raise typer.Exit(exits.FAILED)
 
 
 def distill(
     place: Place,
-    if_due: Annotated[
-        bool, typer.Option("--if-due", help="Only when there is something new; else exit code 3.")
-    ] = False,
+    if_due: IfDue = False,
+    all_users: AllUsers = False,
+    min_new: Least = 1,
+    every: Every = None,
+    idle: Idle = None,
+    budget: Budget = None,
+    deadline: Deadline = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and training.")] = 0,
 ) -> None:
     """Put what is stable into the weights of a small local model; exit code 4 when the gate refuses."""
-    from memory_agent.scheduling import distillation_due
-
-    with place.memory() as memory:
-        if if_due and (reason := distillation_due(memory.space)) is None:
-            place.emit({"due": False}, lambda out: out.print("Nothing new since the last distillation."))
-            raise typer.Exit(exits.NOT_DUE)
-        if if_due and not place.json:
-            typer.echo(f"Due: {reason}.")
-        with place.progress("Distilling") as progress:
-            report = memory.distill(seed=seed, progress=progress)
-
-    def show(out: Console) -> None:
-        verdict = "[bold green]promoted[/]" if report.promoted else "[bold red]refused by the gate[/]"
-        out.print(
-            f"{verdict}: {len(report.facts)} facts, {report.rows} rows, {report.tokens} tokens, {report.seconds:.0f} s."
-        )
-        for reason in report.reasons:
-            out.print(f"  {reason}", markup=False)
-        for adapter in report.adapters:
-            out.print(f"  adapter {adapter}", style="dim", markup=False)
-        if report.refused:
-            counts: dict[str, int] = {}
-            for why in report.refused.values():
-                counts[why] = counts.get(why, 0) + 1
-            left = ", ".join(f"{n} {why}" for why, n in sorted(counts.items()))
-            out.print(f"left out: {left}", style="dim", markup=False)
-
-    place.emit(report, show)
+    if if_due:
+        due = conditions(least=min_new, every=every, idle=idle, budget=budget, deadline=deadline)
+        _run_if_due(place, "distill", due, _show_taught_report, seed, all_users=all_users)
+        return
+    with place.memory() as memory, place.progress("Distilling") as progress:
+        report = memory.distill(seed=seed, progress=progress)
+    place.emit(report, lambda out: _show_taught(out, report))
     if not report.promoted:
         raise typer.Exit(exits.REFUSED)
+
+
+def _run_if_due(
+    place: Place,
+    job: Job,
+    due: Conditions,
+    show: Callable[[Console, Mapping[str, Any]], None],
+    seed: int = 0,
+    *,
+    all_users: bool,
+) -> None:
+    """Run the job where it is due, say what came of it, and leave with the exit code of the gravest ending."""
+    from memory_agent.cli.running import keys_of, space_of
+    from memory_agent.errors import MemoryAgentError, ScopeRequired
+    from memory_agent.memories import Memories
+    from memory_agent.scheduling import Means, Outcome, run_if_due
+
+    settings = Settings.load(store=place.store, user=place.user, tenant=place.tenant)
+    if not all_users and not settings.user:
+        raise ScopeRequired("name a user (--user alice), or say --all-users")
+    users = Place(store=place.store, user=None if all_users else settings.user, tenant=place.tenant)
+    outcomes: dict[str, Outcome] = {}
+    with Memories(settings=settings) as memories, place.progress(job.capitalize()) as progress:
+        for key in keys_of(memories, users):
+            try:
+                space = space_of(memories, key)
+                outcomes[key] = run_if_due(space, job, due, means=Means(seed=seed), progress=progress)
+            except MemoryAgentError as error:
+                if not all_users:
+                    raise
+                outcomes[key] = Outcome.failed(job, error)
+
+    def tell(out: Console) -> None:
+        for key, outcome in outcomes.items():
+            whose = f"{key}: " if all_users else ""
+            out.print(f"{whose}{_ENDINGS[outcome.ending]}: {outcome.reason}.", markup=False)
+            if outcome.report:
+                show(out, outcome.report)
+
+    said = [{"space": key, "due": o.ending not in ("not_due", "locked"), **asdict(o)} for key, o in outcomes.items()]
+    place.emit(said if all_users else said[0], tell)
+    endings = {outcome.ending for outcome in outcomes.values()}
+    if code := exits.OF_ENDING[next((each for each in _GRAVEST if each in endings), "not_due")]:
+        raise typer.Exit(code)
+
+
+_GRAVEST = ("failed", "stopped", "refused", "done", "locked", "not_due")
+_ENDINGS = {
+    "done": "Due",
+    "refused": "Due",
+    "failed": "Due",
+    "not_due": "Not due",
+    "locked": "Locked",
+    "stopped": "Stopped",
+}
+
+
+def _show_read(out: Console, report: ConsolidationReport) -> None:
+    out.print(
+        f"[bold]{report.episodes}[/] turns read in {report.seconds:.1f} s: {report.claims} claims, "
+        f"{len(report.facts_added)} facts added, {len(report.facts_changed)} changed, "
+        f"{len(report.facts_closed)} closed, {report.entities_added} new entities."
+    )
+    if report.rejected:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.rejected.items()))
+        out.print(f"refused: {reasons}", style="dim", markup=False)
+    for id, error in report.failed.items():
+        out.print(f"still pending {id}: {error}", style="red", markup=False)
+
+
+def _show_read_report(out: Console, report: Mapping[str, Any]) -> None:
+    _show_read(out, ConsolidationReport(**report))
+
+
+def _show_taught_report(out: Console, report: Mapping[str, Any]) -> None:
+    _show_taught(out, DistillationReport(**report))
+
+
+def _show_taught(out: Console, report: DistillationReport) -> None:
+    verdict = "[bold green]promoted[/]" if report.promoted else "[bold red]refused by the gate[/]"
+    out.print(
+        f"{verdict}: {len(report.facts)} facts, {report.rows} rows, {report.tokens} tokens, {report.seconds:.0f} s."
+    )
+    for reason in report.reasons:
+        out.print(f"  {reason}", markup=False)
+    for adapter in report.adapters:
+        out.print(f"  adapter {adapter}", style="dim", markup=False)
+    if report.refused:
+        counts = Counter(report.refused.values())
+        left = ", ".join(f"{n} {why}" for why, n in sorted(counts.items()))
+        out.print(f"left out: {left}", style="dim", markup=False)

@@ -34,10 +34,11 @@ def postgres(url: str) -> Backend:
     from memory_agent_stores.postgres import PostgresLedger
     from memory_agent_stores.postgres_database import Address, Database
     from memory_agent_stores.postgres_index import PostgresIndex
+    from memory_agent_stores.postgres_queue import PostgresQueue
 
     address = Address.parse(url)
     ledger = PostgresLedger(Database.shared(address))
-    return Backend(ledger, PostgresIndex(Database.shared(address)), address.folder)
+    return Backend(ledger, PostgresIndex(Database.shared(address)), address.folder, PostgresQueue(ledger.database))
 
 
 def in_memory(url: str) -> Backend:
