@@ -25,12 +25,13 @@ from memory_agent.distillation import registry
 from memory_agent.distillation.familiarity import is_familiar
 from memory_agent.distillation.matching import names, says_unknown
 from memory_agent.distillation.routing import Route, Router, facts_taught, is_personal, names_in
-from memory_agent.errors import InvalidInput, MissingExtra, ModelNotFound
+from memory_agent.errors import InvalidInput
 from memory_agent.models.local import Generation, LocalModel
+from memory_agent.models.tokens import TokenCounter, counter_for, student_counter
 from memory_agent.protocols import Query
 from memory_agent.records import Adapter, Answer, Context, Entity, Fact, Hit, Mode
 from memory_agent.space import Space
-from memory_agent.working import blocks
+from memory_agent.working import blocks, compaction
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -82,35 +83,30 @@ def ask_many(
     return answer[mode](list(questions))
 
 
-def context(space: Space, question: str, *, budget: int = 2000) -> Context:
-    """What a model would be shown for this question, within `budget` tokens of the student's tokenizer.
+def context(space: Space, question: str, *, budget: int = 2000, session: str | None = None) -> Context:
+    """What a model would be shown for this question, within `budget` tokens of the settings' chat model.
 
-    Without the student on this machine tokens are estimated, at three characters each.
+    With a `session`, its summary and recent turns as well. Raises InvalidInput on an empty question.
     """
-    return _assembled(space, question, budget, token_counter(space.settings))
+    return _assembled(space, question, budget, token_counter(space.settings), session)
 
 
-def _assembled(space: Space, question: str, budget: int, count: Callable[[str], int]) -> Context:
-    hits = retrieval.search(space, question, limit=HITS).hits
-    return working.assemble(question, hits, budget=budget, count_tokens=count, blocks=blocks.every(space))
+def _assembled(space: Space, question: str, budget: int, count: TokenCounter, session: str | None = None) -> Context:
+    seen = compaction.view(space, session) if session else compaction.View((), ())
+    return working.assemble(
+        question,
+        retrieval.search(space, question, limit=HITS).hits,
+        budget=budget,
+        count_tokens=count,
+        blocks=blocks.every(space),
+        summaries=seen.summaries,
+        recent=seen.recent,
+    )
 
 
-def token_counter(settings: Settings) -> Callable[[str], int]:
-    """Counts tokens as the student does, without loading its weights; estimates where it is not to be had."""
-    try:
-        from memory_agent.models.weights import find_student
-
-        return _counter(find_student(settings).folder)
-    except (ModelNotFound, MissingExtra):
-        return lambda text: -(-len(text) // 3)
-
-
-@lru_cache(maxsize=2)
-def _counter(folder: Path) -> Callable[[str], int]:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+def token_counter(settings: Settings) -> TokenCounter:
+    """Counts tokens as the settings' chat model does; see `models.tokens`."""
+    return counter_for(settings.model, settings)
 
 
 @lru_cache(maxsize=1)
@@ -150,6 +146,11 @@ class _Asking:
         rows = self.space.ledger.select(Fact, Query(ids=ids, where={"retired_at": None})) if ids else []
         entities = self.space.ledger.select(Entity) if adapters else []
         return Router(adapters, {fact.id: fact for fact in rows}, entities)
+
+    def counter(self, by_student: bool) -> TokenCounter:
+        """Counts tokens as the model that is to read them does."""
+        settings = self.space.settings
+        return student_counter(settings) if by_student or self.model is None else counter_for(self.model, settings)
 
     def route(self, question: str) -> Route:
         return self.router.route(question, lambda name: _familiar(self.student, name))
@@ -217,7 +218,7 @@ class _Asking:
             mode: Mode = "both" if adapter else "retrieval"
             by_student = self.model is None or adapter is not None
             budget = min(self.budget, STUDENT_BUDGET) if by_student else self.budget
-            found = _assembled(self.space, question, budget, token_counter(self.space.settings))
+            found = _assembled(self.space, question, budget, self.counter(by_student))
             prompt = _prompt().format(context=found.text, question=question)
             sources = tuple(hit.record.id for hit in found.hits)
             if not found.hits:
@@ -240,7 +241,7 @@ class _Asking:
         assert self.model is not None
         message = self.model.invoke(prompt)
         usage = getattr(message, "usage_metadata", None) or {}
-        count = token_counter(self.space.settings)
+        count = self.counter(by_student=False)
         spent = int(usage.get("total_tokens", 0)) or count(prompt) + count(message.text)
         return Answer(text=message.text.strip(), mode="retrieval", sources=sources, tokens=spent)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -93,3 +94,12 @@ class Settings(BaseModel):
         else:
             base = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         return base / "memory-agent"
+
+
+def tiktoken_folder(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Where tiktoken keeps the vocabularies that it fetched, by its own variables; None when it keeps none."""
+    env = os.environ if environ is None else environ
+    folder = env.get("TIKTOKEN_CACHE_DIR", env.get("DATA_GYM_CACHE_DIR"))
+    if folder is None:
+        return Path(tempfile.gettempdir()) / "data-gym-cache"
+    return Path(folder) if folder else None

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
-from memory_agent import upkeep
+from memory_agent import records, upkeep
 from memory_agent.config import Settings
 from memory_agent.faces import Blocks
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
-from memory_agent.records import (
-    AddReport,
-    Answer,
-    ConsolidationReport,
-    Context,
-    DistillationReport,
-    Explanation,
-    Fact,
-    ForgetReport,
-    Mode,
-    SearchResult,
-    Stored,
-    Turn,
-)  # fmt: skip
 from memory_agent.space import Space
 
 if TYPE_CHECKING:
@@ -47,7 +32,7 @@ class Memory:
     """
 
     def __init__(self, backend: Backend, space: Space) -> None:
-        self._backend = backend
+        self.backend = backend
         self.space = space
         self.blocks = Blocks(space)
 
@@ -80,8 +65,8 @@ class Memory:
 
     def close(self) -> None:
         """Let go of the store. Nothing is lost without it: every write was durable when it returned."""
-        self._backend.index.close()
-        self._backend.ledger.close()
+        self.backend.index.close()
+        self.backend.ledger.close()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +74,9 @@ class Memory:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def add(self, turns: Sequence[Turn | Mapping[str, Any]], *, session: str | None = None) -> AddReport:
+    def add(
+        self, turns: Sequence[records.Turn | Mapping[str, Any]], *, session: str | None = None
+    ) -> records.AddReport:
         """Take turns in. When it returns, they are on disk and can be found.
 
         The same turn twice is taken once. Raises InvalidInput or DuplicateId before anything is written.
@@ -102,7 +89,7 @@ class Memory:
 
     def consolidate(
         self, *, extractor: Extractor | None = None, progress: Progress | None = None
-    ) -> ConsolidationReport:
+    ) -> records.ConsolidationReport:
         """Read what was added since the last time into the graph; offline, unless `extractor` is given.
 
         Raises StoreBusy when another consolidation of this user runs.
@@ -126,7 +113,7 @@ class Memory:
         since: datetime | None = None,
         until: datetime | None = None,
         metadata: Mapping[str, Any] | None = None,
-    ) -> SearchResult:
+    ) -> records.SearchResult:
         """The best episodes and facts for a query, best first, with the trace that says why."""
         from memory_agent import retrieval
 
@@ -152,7 +139,7 @@ class Memory:
         known_at: Moment | None = None,
         predicate: str | None = None,
         past: bool = False,
-    ) -> list[Fact]:
+    ) -> list[records.Fact]:
         """The facts, of one entity (a name, an alias or an id) or of all.
 
         `as_of` asks what was true then, `known_at` what was believed then; `past` adds what holds no more.
@@ -175,19 +162,19 @@ class Memory:
 
         return memory_html(self.space, self.graph())
 
-    def get(self, id: str) -> Stored:
+    def get(self, id: str) -> records.Stored:
         """The record of that id. Raises NotFound."""
         from memory_agent.semantic import lineage
 
         return lineage.get(self.space, id)
 
-    def explain(self, id: str) -> Explanation:
+    def explain(self, id: str) -> records.Explanation:
         """What a record rests on and what rests on it. Raises NotFound."""
         from memory_agent.semantic import lineage
 
         return lineage.explain(self.space, id)
 
-    def history(self, id: str) -> list[Stored]:
+    def history(self, id: str) -> list[records.Stored]:
         """Every version of a record, oldest first; of a block every edit, with its reason. Raises NotFound."""
         from memory_agent.semantic import lineage
 
@@ -201,7 +188,7 @@ class Memory:
         valid_from: str | None = None,
         valid_to: str | None = None,
         content: str | None = None,
-    ) -> Stored:
+    ) -> records.Stored:
         """Correct a fact (`object`, `valid_from`, `valid_to`) or a turn (`content`); the record as it now is.
 
         Dates are `2024`, `2024-03` or `2024-03-14`. Raises NotFound, or InvalidInput when nothing would change.
@@ -214,20 +201,23 @@ class Memory:
         upkeep.catch_up(self.space)
         return record
 
-    def forget(self, id: str, *, reason: str, dry_run: bool = False) -> ForgetReport:
+    def forget(self, id: str, *, reason: str, dry_run: bool = False) -> records.ForgetReport:
         """Forget a turn, a fact, an entity, `session:<name>` or `user:<name>`, and all that had no other source.
 
         Nothing of it stays in any file of the store. `dry_run` says what would go. Raises NotFound.
         """
-        return upkeep.forget(self._backend, self.space, id, reason=reason, dry_run=dry_run)
+        return upkeep.forget(self.backend, self.space, id, reason=reason, dry_run=dry_run)
 
-    def context(self, question: str, *, budget: int = 2000) -> Context:
-        """What a model would be shown for this question, within `budget` tokens of the student's tokenizer."""
+    def context(self, question: str, *, budget: int = 2000, session: str | None = None) -> records.Context:
+        """What a model would be shown for this question: at most `budget` tokens of the chat model in the settings.
+
+        `session` adds that conversation's summary and recent turns. `parts` gives the tokens of each section.
+        """
         from memory_agent import answering
 
-        return answering.context(self.space, question, budget=budget)
+        return answering.context(self.space, question, budget=budget, session=session)
 
-    def ask(self, question: str, *, mode: Mode = "auto", model: BaseChatModel | None = None) -> Answer:
+    def ask(self, question: str, *, mode: records.Mode = "auto", model: BaseChatModel | None = None) -> records.Answer:
         """Answer from the weights, from what is retrieved, or from both; "auto" decides per question."""
         from memory_agent import answering
 
@@ -240,7 +230,7 @@ class Memory:
         trainer: Trainer | None = None,
         progress: Progress | None = None,
         seed: int = 0,
-    ) -> DistillationReport:
+    ) -> records.DistillationReport:
         """Put the stable facts into an adapter of the student model, and promote it if it passes the gate.
 
         Raises NothingToDistill, TrainerFailed, or StoreBusy when another distillation runs.
@@ -251,9 +241,4 @@ class Memory:
 
     def check(self) -> list[str]:
         """Problems found in the stored data; empty when it is whole."""
-        return self._backend.ledger.check()
-
-
-def as_agent(memory: Memory, name: str) -> Memory:
-    """The same memory as the agent of that name sees it: its own blocks beside the shared ones. Needs no closing."""
-    return Memory(memory._backend, replace(memory.space, agent=name))
+        return self.backend.ledger.check()

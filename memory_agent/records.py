@@ -346,6 +346,8 @@ class Summary(Stored):
     text: str
     of: tuple[str, ...]
     at: Instant
+    until: Instant | None = None
+    """The time of the last turn it stands for, where it stands for turns."""
 
 
 class Run(Stored):
@@ -440,13 +442,24 @@ class SearchResult(Record):
     trace: Trace
 
 
+class ContextMessage(Record):
+    """One message of a prompt, as it is sent."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Context(Record):
-    """What a model would be shown, and the tokens of each part."""
+    """What a model would be shown, and the tokens of each part; `parts` sums to `tokens`."""
 
     text: str
     tokens: int
     parts: Mapping[str, int] = Field(default_factory=dict)
     hits: tuple[Hit, ...] = ()
+    messages: tuple[ContextMessage, ...] = ()
+    """The whole prompt, where it is that of a chat turn; `text` is then all of it."""
+    notes: tuple[str, ...] = ()
+    """What was cut or left out, and why."""
 
 
 class Answer(Record):

@@ -145,10 +145,11 @@ def context(
     place: Place,
     question: Annotated[str, typer.Argument(help="The question.")],
     budget: Annotated[int, typer.Option(min=1, help="Most tokens.")] = 2000,
+    session: Annotated[str | None, typer.Option(help="With this conversation's summary and recent turns.")] = None,
 ) -> None:
     """Show what a model would be shown for a question, and the tokens of each part."""
     with place.memory() as memory:
-        found = memory.context(question, budget=budget)
+        found = memory.context(question, budget=budget, session=session)
 
     def show(out: Console) -> None:
         out.print(found.text, markup=False)

@@ -310,7 +310,12 @@ class _Forgetting:
     def _clear_summaries(self, names: Sequence[str]) -> None:
         gone = {id for ids in self._gone.values() for id in ids} | set(self._redacted)
         summaries = self._tx.select(Summary)
-        self._delete(Summary, [s.id for s in summaries if gone & {*s.of, s.about} or mentions(s.text, names)])
+        doomed = [s.id for s in summaries if gone & {*s.of, s.about} or mentions(s.text, names)]
+        while doomed:  # a summary may stand for summaries
+            self._delete(Summary, doomed)
+            gone |= set(doomed)
+            summaries = [s for s in summaries if s.id not in gone]
+            doomed = [s.id for s in summaries if gone & set(s.of)]
 
     def _bury(self, named: str) -> None:
         buried = (Episode, Fact, Entity, Claim, Block, Item, Summary)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from memory_agent.errors import ModelError, ModelNotFound
+from memory_agent.errors import MemoryAgentError, ModelError, ModelNotFound
 from memory_agent.protocols import Vectors
 
 if TYPE_CHECKING:
@@ -43,19 +44,30 @@ class Embedder:
         self._query = functools.lru_cache(maxsize=_QUERIES_KEPT)(self._embed_query)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, shape (len(texts), dimension), float32."""
+        """Unit vectors, shape (len(texts), dimension), float32. Raises ModelError when the model fails."""
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
-        return _unit(np.asarray(self.embeddings.embed_documents(list(texts)), dtype=np.float32))
+        with self._translated():
+            return _unit(np.asarray(self.embeddings.embed_documents(list(texts)), dtype=np.float32))
 
     def embed_query(self, text: str) -> Vectors:
         """The unit vector of a question, shape (dimension,), float32, read-only; the last few hundred are kept."""
         return self._query(text)
 
     def _embed_query(self, text: str) -> Vectors:
-        vector: Vectors = _unit(np.asarray([self.embeddings.embed_query(text)], dtype=np.float32))[0]
+        with self._translated():
+            vector: Vectors = _unit(np.asarray([self.embeddings.embed_query(text)], dtype=np.float32))[0]
         vector.setflags(write=False)
         return vector
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except MemoryAgentError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the embedder {self.name} failed ({type(error).__name__}): {error}") from error
 
 
 def _unit(vectors: Vectors) -> Vectors:

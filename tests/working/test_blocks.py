@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from memory_agent import Memory
+from memory_agent.agent import as_agent
 from memory_agent.errors import InvalidInput, NotFound
-from memory_agent.memory import as_agent
 from memory_agent.records import Block, BlockVersion, Entity
 from memory_agent.testing.models import HashEmbedder
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Memory]:
-    with Memory.open(tmp_path / "m", user="alice", embedder=HashEmbedder()) as memory:
+def memory() -> Iterator[Memory]:
+    with Memory.open("memory://", user="alice", embedder=HashEmbedder()) as memory:
         yield memory
 
 
