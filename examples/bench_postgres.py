@@ -2,6 +2,7 @@
 
     python examples/bench_postgres.py scale --turns 10000,100000
     python examples/bench_postgres.py workers --users 200 --workers 1,4
+    python examples/bench_postgres.py model --users 1000000
 
 Without --url it starts a server of its own in a temporary folder (from the dev extra), with that server's defaults.
 Talk is made up (`evaluation.synthetic`), a user has 1,000 turns, and the time of embedding is taken out of `scale`.
@@ -53,16 +54,33 @@ SAID = (
     "I was born in Coimbra in 1984.",
 )
 
+UNITS: dict[str, float] = {
+    "turns_a_user_and_year": 3_650,  # ten a day
+    "searches_a_user_and_day": 10,
+    "facts_taught_a_user_and_month": 5,
+    "busy_seconds_a_day": 6 * 3_600,  # a day's work comes in so many seconds
+    "bytes_a_turn": 0,
+    "embed_cpu_ms": 0,
+    "add_cpu_ms": 0,
+    "consolidate_cpu_ms": 0,
+    "search_cpu_ms": 0,
+    "train_cpu_s_a_fact": 19,
+    "adapter_mb": 20,
+}
+"""Assumed (the first four) and measured (docs/benchmarks/postgres.md) unit costs; CPU is one core's."""
+
 
 class Timed(WordVectors):
     """Word vectors that know how long they took."""
 
     seconds = 0.0
+    cpu = 0.0
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         found = super().embed_documents(texts)
         self.seconds += time.perf_counter() - began
+        self.cpu += time.process_time() - cpu
         return found
 
 
@@ -95,25 +113,31 @@ def drop(url: str, schema: str) -> None:
         db.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
-def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict[str, Any]]:
-    """A store of many users at growing sizes: taking in, searching, disk."""
+def sizes(url: str, schema: str) -> dict[str, int]:
+    """Bytes of each table with its indexes."""
     import psycopg
 
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute(f"VACUUM ANALYZE {schema}.episode, {schema}.embedding, {schema}.fact, {schema}.claim")
+        return dict(db.execute(TABLES, (schema,)).fetchall())
+
+
+def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict[str, Any]]:
+    """A store of many users at growing sizes: taking in, searching, disk."""
     schema = "bench_scale"
     drop(url, schema)
     store, embeddings, held = at(url, schema, folder), Timed(), 0
     for size in sizes:
-        spent, began, cpu = embeddings.seconds, time.perf_counter(), time.process_time()
+        spent, began = embeddings.seconds, time.perf_counter()
+        cpu = time.process_time() - embeddings.cpu
         for user in range(held // PER_USER, size // PER_USER):
             with Memory.open(store, user=f"u{user}", embedder=embeddings, settings=Settings()) as memory:
                 for first in range(0, PER_USER, 100):
                     memory.add([turn(user * PER_USER + first + n) for n in range(100)])
         taken = time.perf_counter() - began - (embeddings.seconds - spent)
-        used = time.process_time() - cpu - (embeddings.seconds - spent)
+        used = time.process_time() - embeddings.cpu - cpu
         added, held = size - held, size
-        with psycopg.connect(url, autocommit=True) as db:
-            db.execute(f"VACUUM ANALYZE {schema}.episode, {schema}.embedding")
-            tables = dict(db.execute(TABLES, (schema,)).fetchall())
+        tables = sizes(url, schema)
         yield {
             "turns": size,
             "users": size // PER_USER,
@@ -215,6 +239,7 @@ def workers(url: str, folder: Path, users: int, counts: list[int]) -> Iterator[d
             for space in map(backend.ledger.space, keys)
         )
         cpu = sum(each[1] for each in ended)
+        bytes_held = sum(sizes(url, schema).values())
         first = first or seconds
         yield {
             "workers": count,
@@ -222,6 +247,7 @@ def workers(url: str, folder: Path, users: int, counts: list[int]) -> Iterator[d
             "seconds": round(seconds, 1),
             "times_as_fast": round(first / seconds, 2),
             "worker_cpu_ms_a_user": round(1000 * cpu / users, 1),
+            "bytes_a_turn": round(bytes_held / users / len(SAID)),
             "users_of_each": [each[0] for each in ended],
             "peak_mb_of_each": [each[2] for each in ended],
             "each_user_once": once,
@@ -232,16 +258,38 @@ def workers(url: str, folder: Path, users: int, counts: list[int]) -> Iterator[d
         backend.ledger.close()
 
 
+def model(users: int) -> dict[str, Any]:
+    """What so many users need, from `UNITS`; every line is a product, so put your own numbers in."""
+    u = UNITS
+    turns = users * u["turns_a_user_and_year"]
+    day = users * u["turns_a_user_and_year"] / 365
+    cores = day * (u["embed_cpu_ms"] + u["add_cpu_ms"] + u["consolidate_cpu_ms"]) / 1000 / u["busy_seconds_a_day"]
+    searching = users * u["searches_a_user_and_day"] * u["search_cpu_ms"] / 1000 / u["busy_seconds_a_day"]
+    training = users * u["facts_taught_a_user_and_month"] * u["train_cpu_s_a_fact"] / 30 / 86_400
+    return {
+        "users": users,
+        "turns_a_year": turns,
+        "database_gb_a_year": round(turns * u["bytes_a_turn"] / 1e9, 1),
+        "adapters_gb": round(users * u["adapter_mb"] / 1e3, 1),
+        "cores_to_take_in_and_consolidate": round(cores, 1),
+        "cores_to_search": round(searching, 1),
+        "cpu_cores_to_train": round(training, 1),
+    }
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=["scale", "workers"])
+    parser.add_argument("what", choices=["scale", "workers", "model"])
     parser.add_argument("--url", default="", help="a PostgreSQL URL; by default a server of its own")
     parser.add_argument("--turns", default="10000,100000")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--workers", default="1,4")
     given = parser.parse_args()
+    if given.what == "model":
+        print(json.dumps(model(given.users)))
+        return
     with tempfile.TemporaryDirectory() as folder, server(given.url) as url:
         if given.what == "scale":
             figures = scale(url, Path(folder), [int(n) for n in given.turns.split(",")], given.questions)

@@ -28,7 +28,7 @@ def retrieval(
     from memory_agent.evaluation import retrieval as evaluation
 
     names = [name.strip() for name in conversations.split(",") if name.strip()] if conversations else None
-    _emit(place, evaluation.run(dataset, names))
+    _emit(place, evaluation.run(dataset, names, place.store))
 
 
 def extraction(

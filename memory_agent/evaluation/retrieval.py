@@ -40,16 +40,16 @@ class Scorecard(Record):
     """For those: the figures with each conversation ranked by weights fitted on the others."""
 
 
-def run(dataset: str, conversations: list[str] | None = None) -> dict[str, Any]:
+def run(dataset: str, conversations: list[str] | None = None, store: str | None = None) -> dict[str, Any]:
     """`evaluate` as plain data, for the command line."""
-    return evaluate(dataset, conversations).model_dump(mode="json")
+    return evaluate(dataset, conversations, store).model_dump(mode="json")
 
 
-def evaluate(dataset: str, conversations: list[str] | None = None) -> Scorecard:
+def evaluate(dataset: str, conversations: list[str] | None = None, store: str | None = None) -> Scorecard:
     """Take each conversation in as a user of its own, ask its questions, and score what was found.
 
-    `dataset` is `locomo:PATH` or `beam:DIR`. Raises InvalidInput when it cannot be read, ModelNotFound without an
-    embedder.
+    `dataset` is `locomo:PATH` or `beam:DIR`; `store` an empty one, by default a folder that goes again.
+    Raises InvalidInput when it cannot be read, ModelNotFound without an embedder.
     """
     chosen = load(dataset, conversations)
     rows: list[Ranked] = []
@@ -61,7 +61,7 @@ def evaluate(dataset: str, conversations: list[str] | None = None) -> Scorecard:
     settings = Settings(embedder=environment.embedder, threads=environment.threads)
     with tempfile.TemporaryDirectory() as folder:
         for conversation in chosen:
-            with Memory.open(folder, user=conversation.id, settings=settings) as memory:
+            with Memory.open(store or folder, user=conversation.id, settings=settings) as memory:
                 memory.space.embedder.embed(["warm"])
                 took = _take_in(memory, conversation)
                 turns, seconds = turns + took[0], seconds + took[1]

@@ -250,7 +250,7 @@ class PostgresSpace(_Rows):
         Raises StoreBusy naming the holder. A host that vanishes is noticed within about a minute.
         """
         number = _lock_number(self._database.address.schema, self._key, name)
-        with self._database.translated(), self._database.direct() as db:
+        with self._database.session() as db:
             _announce(db)
             until = time.monotonic() + max(wait, 0)
             while True:
@@ -274,9 +274,11 @@ def _announce(db: Link) -> None:
     """Say in the connection's name who holds the lock, and have the server look whether we still live."""
     now = datetime.now(UTC).isoformat("T", "seconds")
     name = f"memory-agent {os.getpid()} {now} {socket.gethostname()}"
-    db.execute("SELECT set_config('application_name', %s, false)", (name[:63],))
-    for setting, value in (("idle", "30"), ("interval", "10"), ("count", "3")):
-        db.execute(f"SELECT set_config('tcp_keepalives_{setting}', %s, false)", (value,))
+    db.execute(
+        "SELECT set_config('application_name', %s, false), set_config('tcp_keepalives_idle', '30', false),"
+        " set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)",
+        (name[:63],),
+    )
 
 
 def _holder(db: Link, number: int) -> str:

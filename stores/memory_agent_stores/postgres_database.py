@@ -17,8 +17,9 @@ import logging
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,6 +44,8 @@ EVERYBODY = "*"
 """The tenant setting of work over the whole store: listing spaces, checking, the queue."""
 _MOST = 10
 """Connections of one process."""
+_SESSIONS = 4
+"""Idle connections kept for job locks."""
 _STALE = 5.0
 """Seconds of rest after which a connection is tried before it is lent."""
 _log = logging.getLogger(__name__)
@@ -101,6 +104,7 @@ class Database:
         self._own = threading.local()
         self._users = 0
         self._closed = False
+        self._sessions: deque[Link] = deque()
         self.spaces: dict[str, int] = {}
         """Numbers of spaces that are known to be committed."""
         with self.translated(), self.direct() as db:
@@ -139,12 +143,51 @@ class Database:
             if self._shared.get(self.address) is self:
                 del self._shared[self.address]
         self._pool.close()
+        while self._sessions:
+            with suppress(IndexError):
+                self._sessions.pop().close()
 
     def direct(self) -> Link:
         """A connection of its own, outside the pool: for locks, maintenance and migrations."""
         db = Link.connect(self.address.conninfo, autocommit=True, connect_timeout=10, application_name="memory-agent")
         self._configure(db)
         return db
+
+    @contextmanager
+    def session(self) -> Iterator[Link]:
+        """A connection of its own for as long as the block lasts; whatever advisory lock it took is let go after.
+
+        A few are kept for the next, as each new one costs the server a process.
+        """
+        if self._closed:
+            raise StoreError(f"{self.address.shown} is closed")
+        with self.translated():
+            db = self._idle_session() or self.direct()
+            try:
+                yield db
+            except psycopg.OperationalError:
+                db.close()
+                raise
+            finally:
+                if not db.closed:
+                    db.execute("SELECT pg_advisory_unlock_all(), set_config('application_name', 'memory-agent', false)")
+                    db.used = time.monotonic()
+                    if self._closed or len(self._sessions) >= _SESSIONS:
+                        db.close()
+                    else:
+                        self._sessions.append(db)
+
+    def _idle_session(self) -> Link | None:
+        """A kept connection that still answers."""
+        while self._sessions:
+            with suppress(IndexError):  # another thread took the last
+                db = self._sessions.pop()
+                try:
+                    _check(db)
+                    return db
+                except psycopg.OperationalError:
+                    db.close()
+        return None
 
     def _configure(self, db: Link) -> None:
         """Our schema first, then wherever pgvector lives; commits are durable whatever the server's default."""
