@@ -104,6 +104,15 @@ def _assembled(space: Space, question: str, budget: int, count: TokenCounter, se
     )
 
 
+def adapter_for(space: Space, question: str) -> Path | None:
+    """The folder of the adapter that the router lets answer `question`; None for the untouched student."""
+    asking = _Asking(space, 1, None)
+    if not asking.router.adapters:
+        return None
+    chosen = asking.route(question).adapters
+    return registry.folder_of(space, chosen[0]) if chosen else None
+
+
 def token_counter(settings: Settings) -> TokenCounter:
     """Counts tokens as the settings' chat model does; see `models.tokens`."""
     return counter_for(settings.model, settings)

@@ -47,7 +47,7 @@ def serve(
         from memory_agent.server.serving import Options
     except ImportError as error:
         raise MissingExtra("the server", "server") from error
-    settings = Settings.load(store=place.store, tenant=place.tenant, model=model, base_url=base_url)
+    settings = Settings.load(store=place.store, tenant=place.tenant, user=place.user, model=model, base_url=base_url)
     with Memories(settings=settings) as memories:
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         place.emit({"url": where}, lambda out: out.print(f"Serving {settings.store} at {where} (docs at {where}/docs)"))

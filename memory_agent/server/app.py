@@ -10,10 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from memory_agent.memories import Memories
-from memory_agent.server import problems
+from memory_agent.server import problems, proxy
+from memory_agent.server.indexing import Indexer
 from memory_agent.server.limits import SizeLimit
 from memory_agent.server.metrics import Measured
 from memory_agent.server.problems import COMMON, Problem
+from memory_agent.server.proxy import Proxy
 from memory_agent.server.routes import open_routers, routers
 from memory_agent.server.serving import Options, Serving
 
@@ -27,15 +29,20 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
     """The application over the memories of one store; it closes them when it shuts down."""
     serving = Serving.over(memories, options or Options())
 
+    behind = Proxy(serving, Indexer())
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        behind.close()
         serving.close()
 
     app = FastAPI(title="slowwave", version=version("slowwave"), description=DESCRIPTION, lifespan=lifespan)
     app.state.serving = serving
+    app.state.proxy = behind
     for router in routers:
         app.include_router(router, responses=COMMON)
+    app.include_router(proxy.router)
     for router in open_routers:
         app.include_router(router)
     problems.install(app)
