@@ -22,6 +22,7 @@ app = typer.Typer(help="API keys: each opens one tenant, as reader, writer or ad
 def register(parent: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
     verb(parent)(serve)
+    verb(parent)(mcp)
     parent.add_typer(app, name="key")
 
 
@@ -52,6 +53,18 @@ def serve(
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         place.emit({"url": where}, lambda out: out.print(f"Serving {settings.store} at {where} (docs at {where}/docs)"))
         run(memories, host, port, Options(requests_per_minute=rate))
+
+
+def mcp(
+    place: Place,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Offer nothing that writes.")] = False,
+) -> None:
+    """Speak MCP on stdin and stdout over one user's memory, for a client that starts this command."""
+    from memory_agent.integrations.mcp import Access, mcp_server
+
+    with place.memory() as memory:
+        access = Access(memory, writes=not read_only)
+        mcp_server(lambda: access).run("stdio")
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -145,7 +146,36 @@ class LocalModel:
     def stream(
         self, prompt: Prompt, *, adapter: Path | None = None, max_new_tokens: int = 256
     ) -> Iterator[tuple[str, Generation | None]]:
-        """Pieces of one greedy answer as they come; the last one is empty and has the whole. Raises as `generate`."""
+        """Pieces of one greedy answer as they come; the last one is empty and has the whole. Raises as `generate`.
+
+        May be read from several threads, as asyncio does, and as slowly as one likes: the model works in a thread of
+        its own and waits for nobody. Closed early, it stops at the next piece.
+        """
+        pieces: SimpleQueue[tuple[str, Generation | None] | BaseException | None] = SimpleQueue()
+        closed = threading.Event()
+
+        def work() -> None:
+            try:
+                for piece in self._stream(prompt, adapter, max_new_tokens):
+                    pieces.put(piece)
+                    if closed.is_set():
+                        return
+                pieces.put(None)
+            except BaseException as error:  # noqa: BLE001 - it is raised where the stream is read
+                pieces.put(error)
+
+        threading.Thread(target=work, name="local-model-stream", daemon=True).start()
+        try:
+            while (piece := pieces.get()) is not None:
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+        finally:
+            closed.set()
+
+    def _stream(
+        self, prompt: Prompt, adapter: Path | None, max_new_tokens: int
+    ) -> Iterator[tuple[str, Generation | None]]:
         with self._lock:
             loaded = self._ready()
             row = loaded.chat.prompt_ids(prompt)
@@ -392,6 +422,11 @@ class LocalChatModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.local.name, "adapter": None if self.adapter is None else str(self.adapter)}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_model_name"] = kwargs.get("model") or self.local.name
+        return params
 
     def get_num_tokens(self, text: str) -> int:
         count: int = self.local.count_tokens(text)

@@ -13,6 +13,7 @@ from memory_agent.memories import Memories
 from memory_agent.server import problems, proxy
 from memory_agent.server.indexing import Indexer
 from memory_agent.server.limits import SizeLimit
+from memory_agent.server.mcp import McpDoor, routes
 from memory_agent.server.metrics import Measured
 from memory_agent.server.problems import COMMON, Problem
 from memory_agent.server.proxy import Proxy
@@ -30,10 +31,12 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
     serving = Serving.over(memories, options or Options())
 
     behind = Proxy(serving, Indexer())
+    door = McpDoor()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with door.running():
+            yield
         behind.close()
         serving.close()
 
@@ -45,6 +48,7 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
     app.include_router(proxy.router)
     for router in open_routers:
         app.include_router(router)
+    app.router.routes.extend(routes(door))
     problems.install(app)
     app.add_middleware(SizeLimit, most=serving.options.most_bytes)
     app.add_middleware(Measured)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,24 @@ def test_it_is_a_langchain_chat_model_that_streams(real: LocalModel) -> None:
     assert chat.get_num_tokens("one two three") == 3
     first = reply.text.split()[0]
     assert chat.invoke(turns, stop=[first]).text == reply.text[: reply.text.index(first)]
+
+
+def test_a_stream_may_be_read_from_several_threads_and_left_unread(tiny: LocalModel) -> None:
+    """As asyncio reads it. A lock that the reading thread held would never be let go by the next one."""
+    whole = tiny.generate(["Who?"], max_new_tokens=8)[0].text
+    left = tiny.stream("Who?", max_new_tokens=8)
+    next(left)
+    stream = tiny.stream("Who?", max_new_tokens=8)
+    said = ""
+    while True:
+        with ThreadPoolExecutor(1) as pool:
+            piece, end = pool.submit(next, stream).result(timeout=60)
+        said += piece
+        if end is not None:
+            break
+    assert said == whole
+    with pytest.raises(InvalidInput):
+        next(tiny.stream("Who? " * 2000))
 
 
 def test_a_template_without_a_default_line_is_left_alone(real: LocalModel) -> None:

@@ -23,7 +23,7 @@ Client = Callable[..., TestClient]
 
 @pytest.fixture
 def memories() -> Iterator[Memories]:
-    with Memories("memory://", embedder=HashEmbedder(64), settings=Settings()) as opened:
+    with Memories("memory://", embedder=HashEmbedder(64), settings=Settings(student="none")) as opened:
         yield opened
 
 

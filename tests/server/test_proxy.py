@@ -121,7 +121,7 @@ def door(upstream: tuple[Upstream, str], monkeypatch: pytest.MonkeyPatch) -> Ite
     """Before the server."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-upstream")
     upstream[0].asked.clear()
-    memories = Memories("memory://", embedder=HashEmbedder(64), settings=Settings(base_url=upstream[1]))
+    memories = Memories("memory://", embedder=HashEmbedder(64), settings=Settings(base_url=upstream[1], student="none"))
     app = create_app(memories, Options(requests_per_minute=0))
     with served(app) as url:
         yield Door(app, url)
@@ -130,7 +130,7 @@ def door(upstream: tuple[Upstream, str], monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.fixture
 def behind(request: pytest.FixtureRequest) -> Iterator[Door]:
     """Before a model in this process, whose replies the test's parameter says."""
-    memories = Memories("memory://", embedder=HashEmbedder(64), settings=Settings())
+    memories = Memories("memory://", embedder=HashEmbedder(64), settings=Settings(student="none"))
     app = create_app(memories, Options(model=ScriptedChatModel(replies=request.param), requests_per_minute=0))
     with served(app) as url:
         yield Door(app, url)
