@@ -25,7 +25,7 @@ from memory_agent import memory as ours
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, NotFound, ScopeRequired
 from memory_agent.memories import Memories
-from memory_agent.records import Claim, Episode, Fact, Stored, Turn
+from memory_agent.records import Episode, Fact, Stored, Turn
 
 Result = dict[str, Any]
 
@@ -105,17 +105,16 @@ class Memory:
         limit: int = 100,
         filters: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Everything that is held to be true of a user, and turns that no fact was read in."""
+        """Everything that is held to be true of a user, and the turns that were not read yet (`infer=False`)."""
         user_id, run_id, wanted = _scope(user_id, run_id, filters)
         memory = self._of(user_id, agent_id)
         facts: list[Fact] = memory.facts()
-        told = {claim.episode_id for claim in memory.space.ledger.select(Claim)}
         turns = memory.space.ledger.select(Episode)
         sessions = {turn.id: turn.session for turn in turns}
         records: list[Stored] = [
             fact for fact in facts if run_id is None or any(sessions.get(s.episode_id) == run_id for s in fact.sources)
         ]
-        records += [turn for turn in turns if turn.id not in told and run_id in (None, turn.session)]
+        records += [turn for turn in turns if turn.run is None and run_id in (None, turn.session)]
         shown = [_shown(memory, record) for record in records]
         return {"results": [each for each in shown if _has(each, wanted)][:limit]}
 

@@ -119,9 +119,22 @@ def scale(
     place.emit(rows, show)
 
 
+def serving(
+    place: Place,
+    chats: Annotated[int, typer.Option(min=1, help="How many talk at once.")] = 64,
+    seconds: Annotated[float, typer.Option(min=1, help="For how long.")] = 60,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds each thinks between two messages.")] = 5,
+) -> None:
+    """Measure what memory costs a chat through the proxy, and that nothing is lost, crossed or held up."""
+    from memory_agent.server import measuring
+
+    _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
+
+
 for _verb in (retrieval, extraction, dynamics, serial, distill):
     verb(app)(_verb)
 verb(bench)(scale)
+verb(bench)(serving)
 
 
 def _emit(place: Place, found: Mapping[str, Any]) -> None:

@@ -478,7 +478,7 @@ class LocalChatModel(BaseChatModel):
                     output_tokens=whole.tokens,
                     total_tokens=whole.prompt_tokens + whole.tokens,
                 )
-                about = {"model": self.local.name, "min_probability": whole.min_probability}
+                about = {"model_name": self.local.name, "min_probability": whole.min_probability}
                 yield ChatGenerationChunk(
                     message=AIMessageChunk(content="", usage_metadata=usage, response_metadata=about)
                 )

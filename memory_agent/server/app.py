@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from memory_agent.server import problems, proxy
 from memory_agent.server.indexing import Indexer
 from memory_agent.server.limits import SizeLimit
 from memory_agent.server.mcp import McpDoor, routes
-from memory_agent.server.metrics import Measured
+from memory_agent.server.metrics import Measured, watch_loop
 from memory_agent.server.problems import COMMON, Problem
 from memory_agent.server.proxy import Proxy
 from memory_agent.server.routes import open_routers, routers
@@ -35,8 +36,11 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        beside = [asyncio.create_task(watch_loop()), asyncio.create_task(asyncio.to_thread(serving.warm_up))]
         async with door.running():
             yield
+        for task in beside:
+            task.cancel()
         behind.close()
         serving.close()
 

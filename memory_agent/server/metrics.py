@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memory_agent import observing
@@ -21,6 +22,26 @@ OVERHEAD = Histogram(
     "memory_agent_proxy_memory_seconds", "Seconds the proxy spent on memory before it asked upstream.",
     buckets=_BUCKETS, registry=REGISTRY,
 )  # fmt: skip
+
+LAG = Histogram(
+    "memory_agent_loop_lag_seconds", "Seconds by which the event loop was late.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1), registry=REGISTRY,
+)  # fmt: skip
+LAG_MAX = Gauge("memory_agent_loop_lag_max_seconds", "The most it ever was late.", registry=REGISTRY)
+_BEAT = 0.02
+
+
+async def watch_loop() -> None:
+    """Measure how late the event loop is, again and again, until cancelled."""
+    latest = 0.0
+    while True:
+        due = time.perf_counter() + _BEAT
+        await asyncio.sleep(_BEAT)
+        late = max(time.perf_counter() - due, 0.0)
+        LAG.observe(late)
+        if late > latest:
+            latest = late
+            LAG_MAX.set(late)
 
 
 def exposition() -> bytes:

@@ -7,6 +7,7 @@ within the tenant is in the path, or in the `user` field of an OpenAI request.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +19,7 @@ import anyio.to_thread
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from memory_agent.errors import MemoryAgentError
 from memory_agent.memories import Memories
 from memory_agent.memory import Memory
 from memory_agent.server.database import Database
@@ -27,6 +29,7 @@ from memory_agent.server.problems import Refusal
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+_log = logging.getLogger(__name__)
 OPEN = "open"
 """The id of who asks where no keys are asked for."""
 _BUCKETS = 10_000
@@ -81,6 +84,8 @@ class Serving:
     keys: Keys
     limiter: Limiter
     refusals: Limiter
+    warm: bool = True
+    """False while the models are being loaded."""
     closed: bool = field(default=False)
 
     @classmethod
@@ -89,6 +94,19 @@ class Serving:
         database = Database(memories.backend.folder)
         limit = options.requests_per_minute
         return cls(memories, options, database, Keys(database), Limiter(limit), Limiter(-(-limit // 10)))
+
+    def warm_up(self) -> None:
+        """Load what the first chat would wait for: embedder and tokenizer. What is missing is told by the log."""
+        from memory_agent.answering import token_counter
+
+        self.warm = False
+        try:
+            self.memories.embedder.embed_query("warm")
+            token_counter(self.memories.settings)("warm")
+        except MemoryAgentError as error:
+            _log.warning("not all models could be loaded: %s", error)
+        finally:
+            self.warm = True
 
     def close(self) -> None:
         """Let go of everything; a second time does nothing."""

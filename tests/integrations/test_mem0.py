@@ -38,7 +38,8 @@ def test_what_is_added_is_read_found_corrected_and_deleted(m: Mem0) -> None:
 def test_a_changed_fact_closes_the_old_one(m: Mem0) -> None:
     m.add([{"role": "user", "content": "I live in Porto."}], user_id="alice")
     m.add([{"role": "user", "content": "I live in Braga now."}], user_id="alice")
-    assert [each["memory"] for each in m.get_all(user_id="alice")["results"]] == ["alice lives in Braga."]
+    (home,) = m.get_all(user_id="alice")["results"]
+    assert home["memory"].startswith("alice lives in Braga")
 
 
 def test_without_inference_the_words_are_kept_as_they_are(m: Mem0) -> None:

@@ -1,4 +1,4 @@
-"""LangChain: a retriever, a chat history, `with_memory` around any runnable, a vector store, a key-value store.
+"""LangChain: a retriever, a chat history, `with_memory` around any runnable, tools, a vector store, a key-value store.
 
 The distilled model as a chat model is `DistilledChatModel`. langchain-core is a base dependency, so no extra is needed.
 """
@@ -9,6 +9,7 @@ from memory_agent.integrations.langchain.keyvalue import MemoryByteStore, Memory
 from memory_agent.integrations.langchain.retriever import MemoryRetriever
 from memory_agent.integrations.langchain.runnable import with_memory
 from memory_agent.integrations.langchain.vectors import MemoryVectorStore
+from memory_agent.tools import memory_tools
 
 __all__ = [
     "DistilledChatModel",
@@ -17,5 +18,6 @@ __all__ = [
     "MemoryKeyValueStore",
     "MemoryRetriever",
     "MemoryVectorStore",
+    "memory_tools",
     "with_memory",
 ]

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from memory_agent.server import metrics
-from memory_agent.server.problems import responses
+from memory_agent.server.problems import Refusal, responses
 from memory_agent.server.serving import ServingDep
 
 router = APIRouter(tags=["health"])
@@ -26,7 +26,9 @@ async def live() -> Health:
 
 @router.get("/health/ready", responses=responses(503))
 def ready(serving: ServingDep) -> Health:
-    """The store can be read."""
+    """The store can be read, and the models are loaded."""
+    if not serving.warm:
+        raise Refusal(503, "the models are being loaded")
     serving.memories.backend.ledger.spaces()
     return Health()
 

@@ -1,0 +1,206 @@
+"""How the proxy bears many chats at once: what is lost, what is crossed, what memory costs, whether the loop is held.
+
+Each chat is a user of its own who says a word that nobody else says. What stands behind the proxy answers with the
+prompt it was shown, so that a word of somebody else's in a reply is seen at once; at the end every turn is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+WORD = re.compile(r"word-[a-z0-9]+-\d+-\d+")
+DELAY = 0.05
+"""Seconds that what stands behind the proxy takes for an answer."""
+_QUESTIONS = ("I live in {w}.", "Where do I live?", "My sister likes {w}.", "What did I tell you about my sister?")
+
+
+@dataclass
+class Load:
+    """What came of many chats."""
+
+    chats: int
+    turns: int = 0
+    errors: list[str] = field(default_factory=list)
+    lost: int = 0
+    """Turns that were acknowledged and are not there."""
+    crossed: int = 0
+    """Replies that hold a word of somebody else's."""
+    proxied_ms: list[float] = field(default_factory=list)
+    bare_ms: list[float] = field(default_factory=list)
+
+
+async def load(
+    url: str,
+    keys: Mapping[str, str],
+    *,
+    chats: int,
+    turns: int = 10**9,
+    seconds: float = 10**9,
+    pause: float = 0.0,
+    bare: str | None = None,
+) -> Load:
+    """Let `chats` users talk through the proxy at `url`, each `turns` times or for `seconds`, `pause` apart.
+
+    `keys` are by tenant; users are dealt out among them. With `bare`, the same is asked there as well, without memory.
+    """
+    from openai import AsyncOpenAI
+
+    found = Load(chats)
+    clients = {
+        tenant: AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=120)
+        for tenant, key in keys.items()
+    }
+    direct = AsyncOpenAI(base_url=bare, api_key="none", max_retries=0, timeout=120) if bare else None
+    until = time.monotonic() + seconds
+    tenants = list(keys)
+
+    async def chat(n: int) -> None:
+        tenant = tenants[n % len(tenants)]
+        await asyncio.sleep(pause * n / chats)
+        own, said = f"word-{tenant}-{n}-", 0
+        while said < turns and time.monotonic() < until:
+            text = _QUESTIONS[said % len(_QUESTIONS)].format(w=f"{own}{said}")
+            messages: Any = [{"role": "user", "content": f"{text} ({own}{said})"}]
+            began = time.perf_counter()
+            try:
+                reply = await clients[tenant].chat.completions.create(model="echo", messages=messages, user=f"user-{n}")
+            except Exception as error:  # noqa: BLE001 - every failure is a figure of the report
+                found.errors.append(f"{type(error).__name__}: {error}"[:200])
+                break
+            found.proxied_ms.append((time.perf_counter() - began) * 1000)
+            said += 1
+            words = WORD.findall(reply.choices[0].message.content or "")
+            found.crossed += any(not word.startswith(own) for word in words)
+            if direct is not None:
+                began = time.perf_counter()
+                await direct.chat.completions.create(model="echo", messages=messages)
+                found.bare_ms.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(pause)
+        found.turns += said
+        found.lost += max(2 * said - await _kept(clients[tenant], f"user-{n}"), 0)
+
+    await asyncio.gather(*(chat(n) for n in range(chats)))
+    for client in clients.values():
+        await client.close()
+    return found
+
+
+async def _kept(client: Any, user: str) -> int:
+    """How many turns of a user there are."""
+    kept, cursor = 0, None
+    while True:
+        options = {"query": {"limit": 500, **({"cursor": cursor} if cursor else {})}}
+        page = await client.get(f"/spaces/{user}/turns", cast_to=object, options=options)
+        kept, cursor = kept + len(page["items"]), page["next"]
+        if cursor is None:
+            return kept
+
+
+def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
+    """Serve a new store with the default embedder, in a process of its own, under that load; the figures."""
+    from memory_agent.memories import Memories
+    from memory_agent.server import create_app
+
+    with tempfile.TemporaryDirectory(prefix="memory-agent-") as folder:
+        with Memories(folder) as memories:
+            keys = create_app(memories).state.serving.keys
+            made = {tenant: keys.create(tenant=tenant, role="admin")[0] for tenant in ("acme", "beta")}
+        with _process(_echo) as echo, _process(_serve, folder, f"{echo}/v1") as url:
+            asyncio.run(load(url, made, chats=min(4, chats), turns=1))
+            began = time.perf_counter()
+            found = asyncio.run(load(url, made, chats=chats, seconds=seconds, pause=pause, bare=f"{echo}/v1"))
+            spent = time.perf_counter() - began
+            lag = _lag(url)
+    return {
+        "chats": chats,
+        "seconds": round(spent, 1),
+        "pause_s": pause,
+        "turns": found.turns,
+        "errors": len(found.errors),
+        "first_errors": found.errors[:5],
+        "lost": found.lost,
+        "crossed": found.crossed,
+        "proxied_ms": _quantiles(found.proxied_ms),
+        "bare_ms": _quantiles(found.bare_ms),
+        "overhead_p95_ms": round(_quantile(found.proxied_ms, 0.95) - _quantile(found.bare_ms, 0.95), 1),
+        "loop_lag_ms": lag,
+    }
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
+
+
+def _quantiles(values: Sequence[float]) -> dict[str, float]:
+    return {name: round(_quantile(values, share), 1) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))}
+
+
+def _lag(url: str) -> dict[str, float]:
+    """How long the server's loop was held at most, in milliseconds, and how often for over 50."""
+    import urllib.request
+
+    with urllib.request.urlopen(f"{url}/metrics") as answer:
+        lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
+    over = float(lines["memory_agent_loop_lag_seconds_count"]) - float(
+        lines['memory_agent_loop_lag_seconds_bucket{le="0.05"}']
+    )
+    return {"max": round(float(lines["memory_agent_loop_lag_max_seconds"]) * 1000, 1), "over_50": over}
+
+
+@contextmanager
+def _process(target: Any, *arguments: Any) -> Iterator[str]:
+    """A server in a process of its own; its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(port, *arguments), daemon=True)
+    process.start()
+    try:
+        while process.is_alive():
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.join(10)
+
+
+def _serve(port: int, folder: str, upstream: str) -> None:
+    from memory_agent.config import Settings
+    from memory_agent.memories import Memories
+    from memory_agent.server.run import run
+    from memory_agent.server.serving import Options
+
+    settings = Settings.load(store=folder, base_url=upstream, model="local")
+    with Memories(settings=settings) as memories:
+        run(memories, "127.0.0.1", port, Options(requests_per_minute=0))
+
+
+def _echo(port: int) -> None:
+    """A server of OpenAI's kind that answers with the prompt it was shown, after `DELAY`."""
+    import uvicorn
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.post("/v1/chat/completions")
+    async def chat(body: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(DELAY)
+        shown = "I was told: " + " ".join(WORD.findall(str(body["messages"])))
+        message = {"role": "assistant", "content": shown}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {"id": "c", "object": "chat.completion", "created": 1, "model": "echo", "choices": [choice]}
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
