@@ -11,6 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.stores import BaseStore
+from langchain_core.tools import BaseTool
 from langchain_core.vectorstores import VectorStore
 from langchain_tests.integration_tests import (
     BaseStoreAsyncTests,
@@ -18,9 +19,10 @@ from langchain_tests.integration_tests import (
     ChatModelIntegrationTests,
     EmbeddingsIntegrationTests,
     RetrieversIntegrationTests,
+    ToolsIntegrationTests,
     VectorStoreIntegrationTests,
 )
-from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
+from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests, ToolsUnitTests
 
 from memory_agent import Memory, Settings
 from memory_agent.integrations.langchain import (
@@ -29,6 +31,7 @@ from memory_agent.integrations.langchain import (
     MemoryKeyValueStore,
     MemoryRetriever,
     MemoryVectorStore,
+    memory_tools,
 )
 from memory_agent.models.embedders import LocalEmbeddings
 from memory_agent.models.local import LocalChatModel, LocalModel
@@ -94,6 +97,32 @@ class TestByteStore(BaseStoreSyncTests[bytes]):
     @pytest.fixture
     def three_values(self) -> tuple[bytes, bytes, bytes]:
         return b"\x00\xff", b"", "schön".encode()
+
+
+class _Tool:
+    """One of the memory's tools, with what it may be called with."""
+
+    @pytest.fixture(autouse=True)
+    def _opened(self, memory: Memory) -> None:
+        memory.add([{"role": "user", "content": "I live in Porto.", "id": "t1"}])
+        type(self).memory = memory  # type: ignore[attr-defined]
+
+    @property
+    def tool_constructor(self) -> BaseTool:
+        (tool,) = [tool for tool in memory_tools(self.memory) if tool.name == "search_memory"]  # type: ignore[attr-defined]
+        return tool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"query": "Porto"}
+
+
+class TestToolUnit(_Tool, ToolsUnitTests):
+    pass
+
+
+class TestTool(_Tool, ToolsIntegrationTests):
+    pass
 
 
 class _Embeddings:
