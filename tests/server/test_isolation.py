@@ -65,8 +65,8 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEP, min_size=4, max_size=14))
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=4, max_size=10))
 def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tuple[str, str, str, str]]) -> None:
     from urllib.parse import quote
 

@@ -25,9 +25,9 @@ def test_what_is_said_is_found_read_into_the_graph_explained_and_forgotten(clien
     lineage = c.get(f"/v1/spaces/alice/records/{home['id']}/explain").json()
     assert "episode" in {each["kind"] for each in lineage["rests_on"]}
     assert c.get(f"/v1/spaces/alice/records/{home['id']}/history").json()[0]["record"]["object"] == "Porto"
-    context = c.post("/v1/spaces/alice/context", json={"question": "Where is home?", "budget": 200}).json()
+    context = c.post("/v1/spaces/alice/context", json={"question": "Where is home?", "budget": 2000}).json()
     assert "Porto" in context["text"]
-    assert context["tokens"] <= 200
+    assert context["tokens"] <= 2000
     gone = c.post("/v1/spaces/alice/forget", json={"id": home["id"], "reason": "asked"}).json()
     assert gone["forgotten"]["fact"] == [home["id"]]
     assert c.get(f"/v1/spaces/alice/records/{home['id']}").status_code == 404
