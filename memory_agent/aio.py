@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from memory_agent.faces import Blocks
+from memory_agent.faces import Blocks, Retention
 from memory_agent.memory import Memory
 
 P = ParamSpec("P")
@@ -44,6 +44,13 @@ class AsyncBlocks(_Bridge[Blocks]):
     rethink = _bridge(Blocks.rethink)
 
 
+class AsyncRetention(_Bridge[Retention]):
+    """What expires and what is kept, for asyncio."""
+
+    expire = _bridge(Retention.expire)
+    keep = _bridge(Retention.keep)
+
+
 class AsyncMemory(_Bridge[Memory]):
     """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
 
@@ -51,6 +58,7 @@ class AsyncMemory(_Bridge[Memory]):
         super().__init__(memory)
         self.memory = memory
         self.blocks = AsyncBlocks(memory.blocks)
+        self.retention = AsyncRetention(memory.retention)
 
     @classmethod
     async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:

@@ -50,6 +50,10 @@ class Settings(BaseModel):
     """Form of the log lines that `daemon`, `worker` and `serve` write to stderr."""
     log_content: bool = False
     """Whether log lines may hold messages of errors, which can quote what somebody said."""
+    expire: str = ""
+    """Rules of expiry ("episode=365d, fact:volatile=90d"), for `expire`; nothing expires without one."""
+    decay: str = ""
+    """Half-life of a memory's rank ("180d"); empty for none: age then counts only where the question asks for it."""
     lock_wait: float = 30.0
     """Seconds to wait for another writer before StoreBusy."""
 

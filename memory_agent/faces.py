@@ -1,8 +1,12 @@
-"""The grouped faces of a Memory: `memory.blocks`. Each is as thin as Memory itself."""
+"""The grouped faces of a Memory: `memory.blocks`, `memory.retention`. Each is as thin as Memory itself."""
 
 from __future__ import annotations
 
-from memory_agent.records import Block, BlockVersion
+from collections.abc import Sequence
+
+from memory_agent import upkeep
+from memory_agent.protocols import Backend
+from memory_agent.records import Block, BlockVersion, ExpiryReport
 from memory_agent.space import Space
 from memory_agent.working import blocks
 
@@ -65,3 +69,27 @@ class Blocks:
     def rethink(self, label: str, value: str, *, reason: str = "") -> Block:
         """Write the whole text anew. Raises as `append`."""
         return blocks.rethink(self._space, label, value, reason=reason)
+
+
+class Retention:
+    """What is to be forgotten by itself, and what is to be kept. Nothing expires until `expire` is called."""
+
+    def __init__(self, backend: Backend, space: Space) -> None:
+        self._backend, self._space = backend, space
+
+    def expire(self, rules: str | Sequence[str] | None = None, *, dry_run: bool = False) -> ExpiryReport:
+        """Forget everywhere what has expired by `rules` (`"episode=365d, fact:volatile=90d"`), or by the settings'.
+
+        `dry_run` says what would go, and why, and what is spared. The forms of rules stand in docs/how-to/forget.md.
+        Raises InvalidInput for a rule that is none, StoreBusy while a consolidation runs.
+        """
+        from memory_agent.retention import Policy
+
+        policy = Policy.read(self._space.settings.expire if rules is None else rules)
+        return upkeep.expire(self._backend, self._space, policy, dry_run=dry_run)
+
+    def keep(self, id: str, kept: bool = True) -> None:
+        """Keep a turn or a fact from expiring and fading, or with `kept=False` let it go again. Raises NotFound."""
+        from memory_agent.consolidation import expiring
+
+        expiring.keep(self._space, id, kept)

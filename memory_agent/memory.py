@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from memory_agent import records, upkeep
 from memory_agent.config import Settings
-from memory_agent.faces import Blocks
+from memory_agent.faces import Blocks, Retention
 from memory_agent.observing import operation
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
@@ -29,13 +29,14 @@ class Memory:
     """One user's memory in one store. Use it as a context manager, or call `close`.
 
     Safe to share between threads. Every id it gives out can be passed to `get`, `explain`,
-    `history` and `forget`. `blocks` are the labelled pieces of working memory.
+    `history` and `forget`. `blocks` are working memory's labelled pieces; `retention` says what expires.
     """
 
     def __init__(self, backend: Backend, space: Space) -> None:
         self.backend = backend
         self.space = space
         self.blocks = Blocks(space)
+        self.retention = Retention(backend, space)
 
     @classmethod
     def open(

@@ -530,6 +530,13 @@ class ForgetReport(Record):
     dry_run: bool = False
 
 
+class ExpiryReport(ForgetReport):
+    """What had expired and went, or would go, and what was spared; ids with the reason."""
+
+    due: Mapping[str, str] = Field(default_factory=dict)
+    spared: Mapping[str, str] = Field(default_factory=dict)
+
+
 class Explanation(Record):
     """A record's lineage, both ways: what it rests on and what rests on it."""
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memory_agent.protocols import Backend
-from memory_agent.records import ForgetReport
+from memory_agent.records import ExpiryReport, ForgetReport
 from memory_agent.space import Space
+
+if TYPE_CHECKING:
+    from memory_agent.retention import Policy
 
 
 def catch_up(space: Space, *, rebuild: bool = False) -> None:
@@ -20,6 +25,16 @@ def forget(backend: Backend, space: Space, id: str, *, reason: str, dry_run: boo
 
     report = forgetting.forget(space, id, reason=reason, dry_run=dry_run)
     if not dry_run:
+        clear_files(backend, space)
+    return report
+
+
+def expire(backend: Backend, space: Space, policy: Policy, *, dry_run: bool) -> ExpiryReport:
+    """Forget what has expired, and then in every file of the store; see `memory.retention`."""
+    from memory_agent.consolidation import expiring
+
+    report = expiring.expire(space, policy, dry_run=dry_run)
+    if report.forgotten and not dry_run:
         clear_files(backend, space)
     return report
 

@@ -1,4 +1,4 @@
-"""Verbs that look after a store: `forget`, `doctor`, `rebuild`."""
+"""Verbs that look after a store: `forget`, `expire`, `keep`, `doctor`, `rebuild`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    for function in (forget, doctor, rebuild):
+    for function in (forget, expire, keep, doctor, rebuild):
         verb(app)(function)
 
 
@@ -38,6 +38,38 @@ def forget(
                 out.print(f"  {title}: {', '.join(ids)}", markup=False)
 
     place.emit(report, show)
+
+
+def expire(
+    place: Place,
+    rule: Annotated[
+        list[str] | None, typer.Option(help="As episode=365d or fact:volatile=90d; the last that fits decides.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go, and why.")] = False,
+) -> None:
+    """Forget what has expired by the rules given, or by those in MEMORY_AGENT_EXPIRE."""
+    with place.memory() as memory:
+        report = memory.retention.expire(rule, dry_run=dry_run)
+
+    def show(out: Console) -> None:
+        for word, found in (("would go" if dry_run else "gone", report.due), ("spared", report.spared)):
+            for id, why in found.items():
+                out.print(f"{word}: {id} ({why})", markup=False)
+        kinds = ", ".join(f"{len(ids)} {kind}" for kind, ids in report.forgotten.items()) or "nothing"
+        out.print(f"{'Would forget' if dry_run else 'Forgot'} {kinds}.", markup=False)
+
+    place.emit(report, show)
+
+
+def keep(
+    place: Place,
+    id: Annotated[str, typer.Argument(help="A turn or a fact.")],
+    off: Annotated[bool, typer.Option("--off", help="Let it go again.")] = False,
+) -> None:
+    """Keep a turn or a fact from expiring; a fact is kept with the turns it rests on."""
+    with place.memory() as memory:
+        memory.retention.keep(id, not off)
+    place.emit({"id": id, "kept": not off}, lambda out: out.print("Let go." if off else "Kept.", markup=False))
 
 
 def doctor(place: Place) -> None:

@@ -60,8 +60,8 @@ class _DryRun(Exception):
     """Rolls the transaction back when only the report was asked for."""
 
 
-def forget(space: Space, id: str, *, reason: str, dry_run: bool = False) -> ForgetReport:
-    """Forget the record of that id, `session:<name>` or `user:<name>`; see the module for what goes with it.
+def forget(space: Space, *ids: str, reason: str, dry_run: bool = False) -> ForgetReport:
+    """Forget the records of those ids, `session:<name>` or `user:<name>`; see the module for what goes with them.
 
     `reason` is kept in the tombstones, so it must name no content. With `dry_run` the report says
     what would go and nothing is written. Raises NotFound, InvalidInput for a kind that cannot be
@@ -73,7 +73,7 @@ def forget(space: Space, id: str, *, reason: str, dry_run: bool = False) -> Forg
         try:
             with space.ledger.transaction(wait=wait) as tx:
                 work = _Forgetting(space, tx, reason)
-                work.run(id)
+                work.run(ids)
                 if dry_run:
                     raise _DryRun
         except _DryRun:
@@ -93,6 +93,17 @@ class _Target:
     records: list[Stored] = field(default_factory=list)
     """Records that go as they are."""
 
+    @classmethod
+    def of(cls, targets: Iterable[_Target]) -> _Target:
+        """Several as one."""
+        joined = cls()
+        for target in targets:
+            joined.episodes += target.episodes
+            joined.claims += target.claims
+            joined.names += target.names
+            joined.records += target.records
+        return joined
+
 
 class _Forgetting:
     def __init__(self, space: Space, tx: Transaction, reason: str) -> None:
@@ -111,11 +122,11 @@ class _Forgetting:
             forgotten=forgotten, redacted=tuple(self._redacted), adapters_off=tuple(self._off), dry_run=dry_run
         )
 
-    def run(self, id: str) -> None:
-        if id.startswith("user:"):
-            self._everything(id.removeprefix("user:"))
+    def run(self, ids: Sequence[str]) -> None:
+        if user := next((id for id in ids if id.startswith("user:")), None):
+            self._everything(user.removeprefix("user:"))
             return
-        target = self._target(id)
+        target = _Target.of([self._target(id) for id in ids])
         doomed = {e.id for e in target.episodes}
         claims = {c.id: c for c in target.claims}
         claims.update((c.id, c) for c in self._tx.select(Claim, Query(where={"episode_id": sorted(doomed)})))
@@ -136,7 +147,7 @@ class _Forgetting:
         self._off.update(dict.fromkeys(difference.adapters_off))
         self._clear_adapters()
         self._clear_summaries(target.names)
-        self._bury(id)
+        self._bury(ids)
 
     # what is meant
 
@@ -317,12 +328,13 @@ class _Forgetting:
             summaries = [s for s in summaries if s.id not in gone]
             doomed = [s.id for s in summaries if gone & set(s.of)]
 
-    def _bury(self, named: str) -> None:
+    def _bury(self, named: Sequence[str]) -> None:
         buried = (Episode, Fact, Entity, Claim, Block, Item, Summary)
         stones = [self._tombstone(kind.kind, id) for kind in buried for id in self._gone.get(kind, ())]
         self._tx.put(*stones)
         ids = [stone.of_id for stone in stones]
-        self._tx.audit("forget", ids if named.startswith("session:") else [named, *(i for i in ids if i != named)])
+        first = dict.fromkeys(id for id in named if not id.startswith("session:"))
+        self._tx.audit("forget", [*first, *(id for id in ids if id not in first)])
 
     def _tombstone(self, kind: str, id: str) -> Tombstone:
         return Tombstone(id=f"gone:{kind}:{id}", of_kind=kind, of_id=id, at=self._now, reason=self._reason)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from memory_agent.errors import InvalidInput, ModelError
 from memory_agent.protocols import Query, Vectors
 from memory_agent.records import Episode, Hit, SearchResult, Trace, Why
+from memory_agent.retention import Policy, factor
 from memory_agent.retrieval import facts as fact_arm
 from memory_agent.retrieval.corpus import Corpus, pairs
 from memory_agent.retrieval.features import Candidates, candidates
@@ -27,12 +28,15 @@ from memory_agent.retrieval.fusion import probability, shipped
 from memory_agent.retrieval.question import Question, read_question
 from memory_agent.retrieval.view import corpus_of
 from memory_agent.retrieval.when import moment
+from memory_agent.semantic.ontology import load
 from memory_agent.space import Space
 
 KINDS = ("episode", "fact")
 LONGEST = 4000
 """Characters of a query that are read; the rest is cut off, with a note in the trace."""
 _TOLD_DROPPED = 10
+_POOL = 3
+"""Times the limit that are ranked before age is weighed in, so that the new can pass the old."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ def search(
     """
     _refuse(query, limit, kinds, since, until)
     filters = Filters(session, speaker, since, until, moment(as_of), moment(known_at), _wanted(metadata))
+    policy = Policy.read(decay=space.settings.decay)
+    pool = _POOL if policy.half_life is not None else 1
     watch = _Watch()
     text = " ".join(query.split())
     if len(text) > LONGEST:
@@ -102,12 +108,14 @@ def search(
         question = read_question(text, corpus.speakers)
         vectors = _embed(space, question, watch)
         if "episode" in kinds and len(corpus):
-            hits += _episodes(space, corpus, question, vectors, filters, limit, watch)
+            hits += _episodes(space, corpus, question, vectors, filters, limit * pool, watch)
         if "fact" in kinds:
             with watch.step("facts"):
                 found = fact_arm.find(space, question, vectors, filters, _inside(corpus, filters))
             watch.counts["facts"] = len(found)
             hits += found
+    if policy.half_life is not None and filters.as_of is None and filters.known_at is None:
+        hits = [_faded(hit, policy, space) for hit in hits]
     hits.sort(key=lambda hit: (-hit.score, hit.record.id))
     for place, hit in enumerate(hits[limit : limit + _TOLD_DROPPED], start=limit + 1):
         watch.dropped[hit.record.id] = f"rank {place}, below the limit of {limit}"
@@ -119,6 +127,15 @@ def search(
         notes=tuple(watch.notes),
     )
     return SearchResult(hits=tuple(hits[:limit]), trace=trace)
+
+
+def _faded(hit: Hit, policy: Policy, space: Space) -> Hit:
+    """The hit with what age takes from its score."""
+    left = factor(policy, hit.record, space.clock.now(), load())
+    if left == 1:
+        return hit
+    note = ", ".join(part for part in (hit.why.note, f"age counts {left:.2f}") if part)
+    return hit.model_copy(update={"score": hit.score * left, "why": hit.why.model_copy(update={"note": note})})
 
 
 def _refuse(query: str, limit: int, kinds: Sequence[str], since: datetime | None, until: datetime | None) -> None:
