@@ -84,11 +84,7 @@ class Memory:
 
         The same turn twice is taken once. Raises InvalidInput or DuplicateId before anything is written.
         """
-        from memory_agent import episodic
-
-        report = episodic.take_in(self.space, turns, session)
-        upkeep.catch_up(self.space)
-        return report
+        return upkeep.add(self.space, turns, session)
 
     @operation("consolidate")
     def consolidate(
@@ -98,11 +94,7 @@ class Memory:
 
         Raises StoreBusy when another consolidation of this user runs.
         """
-        from memory_agent import consolidation
-
-        report = consolidation.consolidate(self.space, extractor, progress)
-        upkeep.catch_up(self.space)
-        return report
+        return upkeep.consolidate(self.space, extractor, progress)
 
     @operation("search")
     def search(
@@ -198,13 +190,7 @@ class Memory:
 
         Dates are `2024`, `2024-03` or `2024-03-14`. Raises NotFound, or InvalidInput when nothing would change.
         """
-        from memory_agent.consolidation import editing
-
-        record = editing.update(
-            self.space, id, object=object, valid_from=valid_from, valid_to=valid_to, content=content
-        )
-        upkeep.catch_up(self.space)
-        return record
+        return upkeep.update(self.space, id, object=object, valid_from=valid_from, valid_to=valid_to, content=content)
 
     @operation("forget")
     def forget(self, id: str, *, reason: str, dry_run: bool = False) -> records.ForgetReport:

@@ -1,11 +1,12 @@
-"""What keeps a store true to its ledger: the vector index level with it, and nothing left of what was forgotten."""
+"""What changes a store and keeps it true to its ledger: the vector index level, nothing left of what was forgotten."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from memory_agent.protocols import Backend
-from memory_agent.records import ExpiryReport, ForgetReport
+from memory_agent.protocols import Backend, Extractor, Progress
+from memory_agent.records import AddReport, ConsolidationReport, Episode, ExpiryReport, Fact, ForgetReport, Turn
 from memory_agent.space import Space
 
 if TYPE_CHECKING:
@@ -17,6 +18,33 @@ def catch_up(space: Space, *, rebuild: bool = False) -> None:
     from memory_agent.retrieval import index
 
     (index.rebuild if rebuild else index.catch_up)(space)
+
+
+def add(space: Space, turns: Sequence[Turn | Mapping[str, Any]], session: str | None) -> AddReport:
+    """Take turns in, and embed them; see `Memory.add`."""
+    from memory_agent import episodic
+
+    report = episodic.take_in(space, turns, session)
+    catch_up(space)
+    return report
+
+
+def consolidate(space: Space, extractor: Extractor | None, progress: Progress | None) -> ConsolidationReport:
+    """Read new turns into the graph, and embed its facts; see `Memory.consolidate`."""
+    from memory_agent import consolidation
+
+    report = consolidation.consolidate(space, extractor, progress)
+    catch_up(space)
+    return report
+
+
+def update(space: Space, id: str, **correction: str | None) -> Fact | Episode:
+    """Correct a record, and embed what it now says; see `Memory.update`."""
+    from memory_agent.consolidation import editing
+
+    record = editing.update(space, id, **correction)
+    catch_up(space)
+    return record
 
 
 def forget(backend: Backend, space: Space, id: str, *, reason: str, dry_run: bool) -> ForgetReport:
