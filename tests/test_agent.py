@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -140,27 +141,29 @@ def test_a_stream_that_fails_keeps_what_was_shown_and_chat_keeps_nothing_unseen(
     assert held(memory, "s")[-1] == ("user", "again")
 
 
-def test_asyncio_has_both_and_never_holds_the_loop(memory: Memory) -> None:
-    async def talk() -> tuple[str, list[str], int]:
-        ticks = 0
+def test_asyncio_has_both_and_never_works_in_the_loops_thread() -> None:
+    working: set[int] = set()
 
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.001)
+    class Watched(HashEmbedder):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            working.add(threading.get_ident())
+            return super().embed_documents(texts)
 
-        beside = asyncio.create_task(tick())
-        slow = Streaming(responses=["abc"], sleep=0.02)
-        reply = await Agent(memory, slow, session="s").achat("one")
-        pieces = [piece async for piece in Agent(memory, slow, session="s").astream("two")]
-        beside.cancel()
-        return reply, pieces, ticks
+    def reply(messages: list[BaseMessage]) -> str:
+        working.add(threading.get_ident())
+        return "abc"
 
-    reply, pieces, ticks = asyncio.run(talk())
-    assert (reply, pieces) == ("abc", ["a", "b", "c"])
-    assert ticks > 20
-    assert len(held(memory, "s")) == 4
+    async def talk(memory: Memory) -> tuple[str, list[str]]:
+        one = await Agent(memory, ScriptedChatModel(replies=reply), session="s").achat("one")
+        streaming = Agent(memory, Streaming(responses=["abc"]), session="s")
+        return one, [piece async for piece in streaming.astream("two")]
+
+    with Memory.open("memory://", user="alice", embedder=Watched(32)) as memory:
+        working.clear()
+        assert asyncio.run(talk(memory)) == ("abc", ["a", "b", "c"])
+        assert len(held(memory, "s")) == 4
+    assert working
+    assert threading.get_ident() not in working
 
 
 def test_an_async_stream_that_is_left_keeps_what_was_shown(memory: Memory) -> None:
