@@ -14,6 +14,7 @@
     ├── ModelError                   a language or embedding model failed
     │   ├── ModelNotFound            no weights on this machine, and downloading was not allowed
     │   └── ExtractionFailed         the extractor gave nothing usable twice; its episodes stay pending
+    │       └── BudgetSpent          the run may cost no more; what was not read stays pending
     ├── MissingExtra                 an optional dependency is not installed; the message has the line
     └── DistillationError            a distillation run could not be carried out
         ├── NothingToDistill         no fact passed the selection; the message counts the reasons
@@ -80,6 +81,10 @@ class ModelNotFound(ModelError):
 
 class ExtractionFailed(ModelError):
     """The extractor gave nothing usable; its episodes stay pending."""
+
+
+class BudgetSpent(ExtractionFailed):
+    """Reading on would cost more tokens or money than the run was given; what was not read stays pending."""
 
 
 class MissingExtra(MemoryAgentError, ImportError):

@@ -200,6 +200,28 @@ class Memory:
         """
         return upkeep.forget(self.backend, self.space, id, reason=reason, dry_run=dry_run)
 
+    def summaries(self, about: str | None = None) -> list[records.Summary]:
+        """What is known of an entity, or was said in `session:<name>`, or all; each sentence names its facts."""
+        from memory_agent.consolidation import summaries
+
+        return summaries.summaries(self.space, about)
+
+    def merge(self, id: str, into: str) -> records.Entity:
+        """Say that two entities are one: `id` is `into` from now on. Each is an id, a full name or an alias.
+
+        `split` takes it back and gives the graph of before. Raises NotFound, InvalidInput when they are one
+        already or a name is borne by several.
+        """
+        return upkeep.merge(self.space, id, into)
+
+    def split(self, id: str) -> records.Entity:
+        """Take the merge of an entity back. Raises NotFound, InvalidInput when it was not merged."""
+        return upkeep.split(self.space, id)
+
+    def verify(self, id: str, *, words: Sequence[str] = ()) -> records.Verification:
+        """Whether a forgotten record is gone from everywhere; of `words`, which bytes still stand in a file."""
+        return upkeep.verify(self.backend, self.space, id, words)
+
     @operation("context")
     def context(self, question: str, *, budget: int = 2000, session: str | None = None) -> records.Context:
         """What a model would be shown for this question: at most `budget` tokens of the chat model in the settings.

@@ -336,6 +336,15 @@ class Item(Stored):
         return int(self.expires_at is not None)
 
 
+class Line(Record):
+    """One sentence of a summary, and the facts that it says."""
+
+    text: str
+    of: tuple[str, ...]
+    proof: int = 1
+    """How many turns say so."""
+
+
 class Summary(Stored):
     """A text that stands for the records it names."""
 
@@ -343,11 +352,14 @@ class Summary(Stored):
     columns: ClassVar[tuple[str, ...]] = ("about",)
 
     about: str
+    """The id of an entity, or `session:<name>`."""
     text: str
     of: tuple[str, ...]
     at: Instant
     until: Instant | None = None
     """The time of the last turn it stands for, where it stands for turns."""
+    lines: tuple[Line, ...] = ()
+    """The text sentence by sentence, where it was made of facts."""
 
 
 class Run(Stored):
@@ -535,6 +547,26 @@ class ExpiryReport(ForgetReport):
 
     due: Mapping[str, str] = Field(default_factory=dict)
     spared: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Verification(Record):
+    """What is left of a forgotten record; all empty when it is gone."""
+
+    id: str
+    forgotten: bool
+    """Whether a tombstone says that it was forgotten."""
+    standing: tuple[str, ...] = ()
+    """Kinds of which a record still has the id."""
+    referring: tuple[str, ...] = ()
+    """Records that still name it, as "kind id"."""
+    indexed: tuple[str, ...] = ()
+    """Kinds whose vector index still holds it."""
+    residue: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Which of the words asked about stand in which files of the store."""
+
+    @property
+    def clean(self) -> bool:
+        return self.forgotten and not (self.standing or self.referring or self.indexed or self.residue)
 
 
 class Explanation(Record):

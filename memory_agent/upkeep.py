@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Backend, Extractor, Progress
-from memory_agent.records import AddReport, ConsolidationReport, Episode, ExpiryReport, Fact, ForgetReport, Turn
+from memory_agent.records import (
+    AddReport,
+    ConsolidationReport,
+    Entity,
+    Episode,
+    ExpiryReport,
+    Fact,
+    ForgetReport,
+    Turn,
+    Verification,
+)
 from memory_agent.space import Space
 
 if TYPE_CHECKING:
@@ -68,10 +80,52 @@ def expire(backend: Backend, space: Space, policy: Policy, *, dry_run: bool) -> 
 
 
 def clear_files(backend: Backend, space: Space) -> None:
-    """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, free pages."""
+    """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, kept answers, free pages."""
+    from memory_agent.consolidation.spending import ANSWERS
     from memory_agent.distillation import registry
 
     registry.sweep(space)
+    shutil.rmtree(space.folder / ANSWERS, ignore_errors=True)
     catch_up(space)
     backend.index.compact()
     backend.ledger.compact()
+
+
+def merge(space: Space, id: str, into: str) -> Entity:
+    """Let one entity be another; see `Memory.merge`."""
+    from memory_agent.consolidation import merging
+
+    found = merging.merge(space, _one(space, id), _one(space, into))
+    catch_up(space)
+    return found
+
+
+def split(space: Space, id: str) -> Entity:
+    """Take a merge back; see `Memory.split`. `id` is that of the merged entity, or the name it had of its own."""
+    from memory_agent.consolidation import merging
+
+    found = merging.split(space, merging.merged(space, id))
+    catch_up(space)
+    return found
+
+
+def _one(space: Space, name: str) -> str:
+    """The id of the one entity of that id, name or alias. A first name alone names nobody."""
+    from memory_agent.semantic.entities import Directory
+    from memory_agent.semantic.folding import fold
+
+    found = Directory.of(space.ledger).find(name)
+    found = [e for e in found if name == e.id or fold(name) in {fold(n) for n in (e.name, *e.aliases)}]
+    if not found:
+        raise NotFound(f"no entity is called {name!r} in full; `memory-agent entities` lists them")
+    if len(found) > 1:
+        raise InvalidInput(f"{name!r} is the name of {len(found)}: give an id ({', '.join(e.id for e in found)})")
+    return found[0].id
+
+
+def verify(backend: Backend, space: Space, id: str, words: Sequence[str]) -> Verification:
+    """What is left of a forgotten record; see `Memory.verify`."""
+    from memory_agent.consolidation import forgetting
+
+    found = forgetting.verify(space, id)
+    return found.model_copy(update={"residue": forgetting.verify_forgotten(backend.folder, words)})

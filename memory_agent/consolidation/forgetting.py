@@ -48,6 +48,7 @@ from memory_agent.records import (
     Stored,
     Summary,
     Tombstone,
+    Verification,
 )  # fmt: skip
 from memory_agent.semantic.entities import Directory
 from memory_agent.semantic.folding import fold
@@ -321,7 +322,9 @@ class _Forgetting:
     def _clear_summaries(self, names: Sequence[str]) -> None:
         gone = {id for ids in self._gone.values() for id in ids} | set(self._redacted)
         summaries = self._tx.select(Summary)
-        doomed = [s.id for s in summaries if gone & {*s.of, s.about} or mentions(s.text, names)]
+        made = [s.id for s in summaries if s.lines]  # made anew of what is left when they are next asked for
+        told = [s.id for s in summaries if gone & {*s.of, s.about} or mentions(s.text, names)]
+        doomed = list(dict.fromkeys([*made, *told]))
         while doomed:  # a summary may stand for summaries
             self._delete(Summary, doomed)
             gone |= set(doomed)
@@ -362,7 +365,51 @@ def _knew(fact: Fact, spans: set[tuple[str, int, int]], episodes: set[str], stan
     return fact.because is not None and fact.because.partition(" ")[0] not in set(standing)
 
 
-def verify_forgotten(folder: Path, needles: Sequence[str]) -> dict[str, list[str]]:
+def verify(space: Space, id: str) -> Verification:
+    """What the ledger and the index still hold of a forgotten record, its files aside.
+
+    `id` is what `forget` was given: a record's id, `session:<name>` or `user:<name>`.
+    """
+    ledger = space.ledger
+    session = id.removeprefix("session:") if id.startswith("session:") else None
+    own = ("user",) if id.startswith("user:") else (id,)
+    stones = ledger.select(Tombstone)
+    forgotten = any(stone.of_id in own for stone in stones) or session is not None
+    standing = [k.kind for k in STORED if k is not Tombstone and ledger.select(k, Query(ids=[id], limit=1))]
+    if session is not None and ledger.select(Episode, Query(where={"session": session}, limit=1)):
+        standing.append(f"turns of session {session}")
+    if id.startswith("user:"):
+        standing += [k.kind for k in STORED if k is not Tombstone and ledger.count(k)]
+    referring = [
+        f"{record.kind} {record.id}"
+        for kind in (Claim, Rejection, Fact, Summary, Entity)
+        for record in ledger.select(kind)
+        if record.id != id and _names(record, id)
+    ]
+    indexed = [kind for kind in ("episode", "fact") if id in set(space.index.ids(kind))]
+    return Verification(
+        id=id,
+        forgotten=forgotten,
+        standing=tuple(standing),
+        referring=tuple(sorted(set(referring))),
+        indexed=tuple(indexed),
+    )
+
+
+def _names(record: Stored, id: str) -> bool:
+    """Whether the record names the id in one of its fields."""
+    if isinstance(record, Fact):
+        return id in {record.subject_id, record.object_id, *(s.episode_id for s in record.sources)}
+    if isinstance(record, Claim):
+        return id in (record.episode_id, record.subject_id, record.object_id)
+    if isinstance(record, Rejection):
+        return record.episode_id == id
+    if isinstance(record, Summary):
+        return id in (record.about, *record.of)
+    return isinstance(record, Entity) and record.merged_into == id
+
+
+def verify_forgotten(folder: Path, needles: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Which of the `needles` still stand in a file under `folder`: {needle: [paths]}, empty when none does.
 
     Looks for the bytes of each as UTF-8, as JSON would write it, and as UTF-16.
@@ -374,4 +421,4 @@ def verify_forgotten(folder: Path, needles: Sequence[str]) -> dict[str, list[str
         for needle, written in forms.items():
             if any(form in data for form in written):
                 found.setdefault(needle, []).append(str(path.relative_to(folder)))
-    return found
+    return {needle: tuple(paths) for needle, paths in found.items()}

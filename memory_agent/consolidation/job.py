@@ -19,6 +19,7 @@ from uuid import uuid4
 from memory_agent.consolidation.derive import ALSO_CALLED, rederive
 from memory_agent.consolidation.grounding import refusal, sentence
 from memory_agent.consolidation.resolve import Resolver
+from memory_agent.consolidation.stated import Stated
 from memory_agent.errors import ExtractionFailed
 from memory_agent.protocols import Extractor, Progress, Proposal, Query
 from memory_agent.records import Claim, ConsolidationReport, Entity, Episode, Rejection, Run
@@ -30,6 +31,8 @@ from memory_agent.space import Space
 JOB = "consolidate"
 BATCH = 24
 """Most turns that are read, and written, at a time."""
+MET = 40
+"""Most entities that an extractor is told of before a batch."""
 CONTEXT = 6
 """Turns before a batch that are given along to resolve references."""
 
@@ -82,6 +85,7 @@ def consolidate(
             from memory_agent.consolidation.offline import OfflineExtractor
 
             extractor = OfflineExtractor()
+        reader = Stated(extractor)
         writer = _Writer(space, extractor.name, tally)
         done = 0
         for turns in _sessions(pending):
@@ -90,8 +94,10 @@ def consolidate(
                 if progress:
                     progress(done / len(pending), f"reading {batch[0].session}")
                 context = _before(space, batch[0])
+                if reader.meets:
+                    reader.meet(writer.known(batch, context))
                 try:
-                    proposals = extractor.extract(batch, context)
+                    proposals = reader.extract(batch, context)
                 except ExtractionFailed as error:
                     tally.failed.update((turn.id, str(error)) for turn in turns[at:])
                     done += len(turns) - at
@@ -129,6 +135,12 @@ class _Writer:
         self._ontology: Ontology = load()
         self._resolver = Resolver(space.ledger.select(Entity))
         self._started = space.clock.now()
+
+    def known(self, batch: Sequence[Episode], context: Sequence[Episode]) -> list[tuple[str, str]]:
+        """Entities that the turns name, as (name, type), the first `MET` of them."""
+        directory = Directory(self._resolver.entities)
+        found = {e.id: e for turn in (*context, *batch) for e in directory.link(turn.content)}
+        return [(e.name, e.type) for e in list(found.values())[:MET]]
 
     def write(self, batch: Sequence[Episode], context: Sequence[Episode], proposals: Sequence[Proposal]) -> None:
         """Store what was read in `batch`, in one transaction."""

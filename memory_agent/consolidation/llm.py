@@ -11,13 +11,14 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from string import Template
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from langchain_core.exceptions import LangChainException
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from memory_agent.consolidation.spending import Answers, Budget
 from memory_agent.errors import ExtractionFailed
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode, PartialDate
@@ -31,9 +32,9 @@ class _Said(BaseModel):
 
     turn: int
     quote: str = Field(min_length=1)
-    subject: str = Field(min_length=1)
+    subject: int | Annotated[str, Field(min_length=1)]
     predicate: str = Field(min_length=1)
-    object: str = Field(min_length=1)
+    object: int | Annotated[str, Field(min_length=1)]
     polarity: Literal["+", "-"] = "+"
     modality: Literal["actual", "planned", "possible"] = "actual"
     valid_from: str | None = None
@@ -64,7 +65,8 @@ class LLMExtractor:
 
     `name` goes into every claim; by default it is the model's own. With `json_schema` the schema is
     sent along as `response_format`, for servers that decode under it; None asks only those that
-    speak OpenAI's protocol.
+    speak OpenAI's protocol. `budget` bounds what it may cost; `answers` keeps what was answered, by
+    content (`Answers(memory.space.folder / ANSWERS)` is cleared with the memory it is of).
     """
 
     def __init__(
@@ -74,8 +76,13 @@ class LLMExtractor:
         name: str | None = None,
         ontology: Ontology | None = None,
         json_schema: bool | None = None,
+        budget: Budget | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self.model = model
+        self.budget = budget
+        self._answers = answers
+        self._known: list[tuple[str, str]] = []
         self.ontology = ontology or load()
         self.name = name or f"llm/{getattr(model, 'model_name', None) or model._llm_type}"
         asked = json_schema if json_schema is not None else model._llm_type.startswith("openai")
@@ -85,9 +92,14 @@ class LLMExtractor:
         """Proposals for `turns`; see protocols.Extractor. Raises ExtractionFailed after the second useless answer."""
         if not turns:
             return []
-        messages: list[BaseMessage] = [SystemMessage(self._instructions()), HumanMessage(_transcript(turns, context))]
-        first = self._ask(messages, turns)
+        transcript = _transcript(turns, context, self._known)
+        messages: list[BaseMessage] = [SystemMessage(self._instructions()), HumanMessage(transcript)]
+        asked = "\0".join([self.name, *(str(m.content) for m in messages)])
+        kept = self._answers.get(asked) if self._answers else None
+        first = kept if kept is not None else self._ask(messages, turns)
         said, error = parse(first)
+        if not error and kept is None and self._answers:
+            self._answers.put(asked, first)
         if error:
             again = _prompt("extract_again.md").substitute(error=error)
             second = self._ask([*messages, AIMessage(first), HumanMessage(again)], turns)
@@ -95,7 +107,13 @@ class LLMExtractor:
             if still and not better:
                 raise ExtractionFailed(f"{self.name} gave nothing usable twice for {_named(turns)}: {still}")
             said = better
-        return [_proposal(each, turns) for each in said]
+            if not still and self._answers:
+                self._answers.put(asked, second)
+        return [_proposal(each, turns, self._known) for each in said]
+
+    def meet(self, known: Sequence[tuple[str, str]]) -> None:
+        """Entities, as (name, type), that the next turns may mean; the model is given them by number."""
+        self._known = list(known)
 
     def _instructions(self) -> str:
         predicates = "\n".join(f"- {p.name}: {p.gloss}" for p in self.ontology.predicates)
@@ -104,9 +122,15 @@ class LLMExtractor:
     def _ask(self, messages: list[BaseMessage], turns: Sequence[Episode]) -> str:
         from openai import OpenAIError
 
+        if self.budget:
+            self.budget.check()
         try:
-            return self.model.invoke(messages, **self._options).text
-        except (OpenAIError, LangChainException, OSError, ValueError, RuntimeError) as error:
+            answer = self.model.invoke(messages, **self._options)
+            if self.budget:
+                self.budget.charge(answer.usage_metadata, "".join(str(m.content) for m in messages), answer.text)
+            return answer.text
+        # A server that answers 200 with a body of another shape makes the client trip over it in its own ways.
+        except (OpenAIError, LangChainException, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
             raise ExtractionFailed(f"{self.name} failed on {_named(turns)}: {type(error).__name__}: {error}") from error
 
 
@@ -166,7 +190,12 @@ def _whole_items(body: str) -> dict[str, Any] | None:
     return {"claims": items} if items else None
 
 
-def _proposal(said: _Said, turns: Sequence[Episode]) -> Proposal:
+def _called(said: int | str, known: Sequence[tuple[str, str]]) -> str:
+    """A name, also where the model gave the number of one that it was offered."""
+    return known[said - 1][0] if isinstance(said, int) and 1 <= said <= len(known) else str(said)
+
+
+def _proposal(said: _Said, turns: Sequence[Episode], known: Sequence[tuple[str, str]] = ()) -> Proposal:
     """The claim as a proposal; one that names no turn, or quotes what does not stand in it, grounding will refuse."""
     episode = turns[said.turn - 1] if 1 <= said.turn <= len(turns) else None
     start, end = find_quote(said.quote, episode.content) if episode else (0, 0)
@@ -174,9 +203,9 @@ def _proposal(said: _Said, turns: Sequence[Episode]) -> Proposal:
         episode_id=episode.id if episode else f"turn {said.turn}",
         start=start,
         end=end,
-        subject=said.subject,
+        subject=_called(said.subject, known),
         predicate=said.predicate,
-        object=said.object,
+        object=_called(said.object, known),
         polarity=said.polarity,
         modality=said.modality,
         valid_from=PartialDate(said.valid_from) if said.valid_from else None,
@@ -198,13 +227,15 @@ def find_quote(quote: str, content: str) -> tuple[int, int]:
     return found.span() if found else (0, 0)
 
 
-def _transcript(turns: Sequence[Episode], context: Sequence[Episode]) -> str:
-    """One line a turn, its words as a JSON string, so that no turn can look like two."""
+def _transcript(turns: Sequence[Episode], context: Sequence[Episode], known: Sequence[tuple[str, str]] = ()) -> str:
+    """One line a turn, its words as a JSON string, so that no turn can look like two; entities known before first."""
+    met = [f"known {n} | {json.dumps(name, ensure_ascii=False)} ({type})" for n, (name, type) in enumerate(known, 1)]
     marked = [("context", turn) for turn in context] + [(f"read {n}", turn) for n, turn in enumerate(turns, 1)]
-    return "\n".join(
+    lines = (
         f"{mark} | {turn.at:%Y-%m-%d %A} | {turn.speaker}: {json.dumps(turn.content, ensure_ascii=False)}"
         for mark, turn in marked
     )
+    return "\n".join([*met, *lines])
 
 
 def _named(turns: Sequence[Episode]) -> str:

@@ -12,6 +12,7 @@ from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Query, Transaction
 from memory_agent.records import Entity
 from memory_agent.semantic.entities import Directory
+from memory_agent.semantic.folding import fold
 from memory_agent.semantic.ontology import load
 from memory_agent.space import Space
 
@@ -48,6 +49,19 @@ def split(space: Space, id: str) -> Entity:
         _settle(space, tx, [id, entity.merged_into])
         tx.audit("split", [id, entity.merged_into])
         return alone
+
+
+def merged(space: Space, name: str) -> str:
+    """The id of the one merged entity of that id or name of its own. Raises NotFound, InvalidInput for several."""
+    everyone = space.ledger.select(Entity)
+    if any(e.id == name for e in everyone):
+        return name
+    found = [e.id for e in everyone if e.merged_into and fold(e.name) == fold(name)]
+    if not found:
+        raise NotFound(f"no merged entity was called {name!r}; `memory-agent entities` lists them")
+    if len(found) > 1:
+        raise InvalidInput(f"{name!r} was the name of {len(found)}: give an id ({', '.join(found)})")
+    return found[0]
 
 
 def _entity(tx: Transaction, id: str) -> Entity:

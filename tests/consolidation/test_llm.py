@@ -9,7 +9,8 @@ import pytest
 
 from memory_agent import consolidation, semantic
 from memory_agent.consolidation.llm import LLMExtractor, find_quote, parse
-from memory_agent.errors import ExtractionFailed
+from memory_agent.consolidation.spending import Answers, Budget
+from memory_agent.errors import BudgetSpent, ExtractionFailed, InvalidInput
 from memory_agent.protocols import Query
 from memory_agent.records import Episode
 from memory_agent.testing import ScriptedChatModel
@@ -110,3 +111,42 @@ def test_the_job_refuses_what_was_made_up_and_keeps_failed_turns_pending(space, 
     (fact,) = semantic.facts(space)
     assert (fact.text, fact.sources[0].episode_id) == ("Alice lives in Porto (since 2024-03).", good)
     assert [e.id for e in space.ledger.select(Episode, Query(where={"run": None}))] == [bad]
+
+
+def test_entities_known_before_are_offered_by_number_and_may_be_answered_so(space, say) -> None:
+    say("2024-04-05", SAID, session="a")
+    consolidation.consolidate(space, LLMExtractor(ScriptedChatModel(replies=[answer(GOOD)])))
+    say("2024-05-05", "Alice loves Porto.", by="Bob", session="b")
+    by_number = {"turn": 1, "quote": "Alice loves Porto", "subject": 1, "predicate": "likes", "object": 2}
+    model = ScriptedChatModel(replies=[answer(by_number)])
+    consolidation.consolidate(space, LLMExtractor(model))
+    asked = str(model.prompts[0][1].content)
+    assert 'known 1 | "Alice" (person)' in asked
+    assert 'known 2 | "Porto" (place)' in asked
+    assert ("Alice", "likes", "Porto") in [(f.subject, f.predicate, f.object) for f in semantic.facts(space)]
+
+
+def test_a_budget_ends_the_run_and_loses_nothing(space, say) -> None:
+    say("2024-04-05", SAID, session="a")
+    second = say("2024-04-06", "I moved to Lyon.", session="b")
+    budget = Budget(tokens=10)
+    report = consolidation.consolidate(space, LLMExtractor(ScriptedChatModel(replies=[answer(GOOD)]), budget=budget))
+    assert list(report.failed) == [second]
+    assert "tokens are spent" in report.failed[second]
+    assert budget.spent_tokens > 10
+    with pytest.raises(InvalidInput, match="price"):
+        Budget(money=1.0)
+    dear = Budget(money=0.001, price_in=10, price_out=30)
+    dear.charge({"input_tokens": 100, "output_tokens": 10}, "", "")
+    assert dear.spent_money == pytest.approx(0.0013)
+    with pytest.raises(BudgetSpent):
+        dear.check()
+
+
+def test_the_same_turns_are_paid_for_once_and_broken_answers_are_not_kept(tmp_path) -> None:
+    kept = Answers(tmp_path / "answers")
+    model = ScriptedChatModel(replies=["", answer(GOOD)])
+    assert len(LLMExtractor(model, answers=kept).extract([turn()])) == 1
+    again = ScriptedChatModel(replies=[])
+    assert len(LLMExtractor(again, answers=kept).extract([turn()])) == 1
+    assert len(LLMExtractor(ScriptedChatModel(replies=[answer()]), answers=kept).extract([turn("Other words.")])) == 0

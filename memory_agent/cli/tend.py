@@ -1,0 +1,176 @@
+"""Verbs that tend the graph and carry it: `entities`, `summary`, `merge`, `split`, `verify`, `export`, `import`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from memory_agent.cli import exits
+from memory_agent.cli.place import Place, verb
+from memory_agent.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from memory_agent.memory import Memory
+
+FORMATS = ("jsonl", "graphml", "turtle", "csv")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's verbs to the command line."""
+    for function in (entities, summary, merge, split, verify, export):
+        verb(app)(function)
+    verb(app, "import")(import_)
+
+
+def entities(place: Place) -> None:
+    """List the entities: who and what facts are about, by which names, and what was merged into what."""
+    from memory_agent.records import Entity
+
+    with place.memory() as memory:
+        found = sorted(memory.space.ledger.select(Entity), key=lambda e: (e.name.casefold(), e.id))
+
+    def show(out: Console) -> None:
+        for entity in found:
+            also = f" (also {', '.join(entity.aliases)})" if entity.aliases else ""
+            into = f", merged into {entity.merged_into}" if entity.merged_into else ""
+            out.print(f"{entity.id}  {entity.name}{also}, {entity.type}{into}", markup=False)
+
+    place.emit(found, show)
+
+
+def summary(
+    place: Place,
+    about: Annotated[str | None, typer.Argument(help="A name, an entity's id or session:NAME; all without it.")] = None,
+) -> None:
+    """Say in a few sentences what is known of somebody, or was said in a session; each sentence with its proof."""
+    with place.memory() as memory:
+        found = memory.summaries(about)
+
+    def show(out: Console) -> None:
+        for each in found:
+            out.print(each.about, markup=False)
+            for line in each.lines:
+                out.print(f"  {line.text} [{line.proof}: {', '.join(line.of)}]", markup=False)
+
+    place.emit(found, show)
+
+
+def merge(
+    place: Place,
+    id: Annotated[str, typer.Argument(help="The entity that is another: its id, full name or alias.")],
+    into: Annotated[str, typer.Argument(help="The entity that it is.")],
+) -> None:
+    """Say that two entities are one. `split` takes it back, and the graph is as before."""
+    with place.memory() as memory:
+        found = memory.merge(id, into)
+    place.emit(found, lambda out: out.print(f"{id} is {found.name} ({found.id}) from now on.", markup=False))
+
+
+def split(
+    place: Place,
+    id: Annotated[str, typer.Argument(help="The entity that was merged: its id, or the name of its own.")],
+) -> None:
+    """Take a merge back."""
+    with place.memory() as memory:
+        found = memory.split(id)
+    place.emit(found, lambda out: out.print(f"{found.name} ({found.id}) is on its own again.", markup=False))
+
+
+def verify(
+    place: Place,
+    forgotten: Annotated[str, typer.Option("--forgotten", help="What `forget` was given: an id, session:NAME ...")],
+    words: Annotated[
+        list[str] | None, typer.Option("--word", help="Look for these bytes in every file of the store, too.")
+    ] = None,
+) -> None:
+    """Prove that something was forgotten everywhere; exit code 1 when anything of it is left."""
+    with place.memory() as memory:
+        found = memory.verify(forgotten, words=words or ())
+
+    def show(out: Console) -> None:
+        if not found.forgotten:
+            out.print("No tombstone: nothing of that id was ever forgotten here.", style="red")
+        for title, left in (
+            ("still stands as", found.standing),
+            ("is still named by", found.referring),
+            ("still has vectors of", found.indexed),
+        ):
+            if left:
+                out.print(f"{forgotten} {title} {', '.join(left)}", style="red", markup=False)
+        for word, paths in found.residue.items():
+            out.print(f"{word!r} stands in {', '.join(paths)}", style="red", markup=False)
+        if found.clean:
+            out.print("Gone: no record, no reference, no vector" + (", no byte." if words else "."), style="green")
+
+    place.emit({**found.model_dump(mode="json"), "clean": found.clean}, show)
+    if not found.clean:
+        raise typer.Exit(exits.FAILED)
+
+
+def export(
+    place: Place,
+    file: Annotated[Path, typer.Argument(help="Where to write it; csv makes FILE.entities.csv and FILE.facts.csv.")],
+    format: Annotated[str, typer.Option(help="jsonl (everything), graphml, turtle or csv (the graph).")] = "jsonl",
+    current: Annotated[bool, typer.Option("--current", help="Of the graph, only what is believed now.")] = False,
+) -> None:
+    """Write the memory out: whole as JSON Lines, or its graph for other tools. Each can be read back."""
+    from memory_agent.exchange import graphs, lines
+
+    if format not in FORMATS:
+        raise InvalidInput(f"--format is one of {', '.join(FORMATS)}, not {format!r}")
+    with place.memory() as memory:
+        if format == "jsonl":
+            texts = {"": "".join(lines.write(memory.space))}
+        else:
+            texts = graphs.write(graphs.Graph.in_space(memory.space, versions=not current), format)
+    written = []
+    for suffix, text in texts.items():
+        path = file if not suffix else file.with_name(f"{file.name}.{suffix}.csv")
+        path.write_text(text, encoding="utf-8", newline="")
+        written.append(str(path))
+    place.emit({"format": format, "files": written}, lambda out: out.print(f"Wrote {', '.join(written)}", markup=False))
+
+
+def import_(
+    place: Place,
+    file: Annotated[Path, typer.Argument(help="An export: our JSON Lines, or another memory's JSON.")],
+    origin: Annotated[str, typer.Option("--from", help="slowwave, mem0, zep, letta or langmem.")] = "slowwave",
+) -> None:
+    """Read an export in: our own into an empty memory, another's as turns that the next `consolidate` reads."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {file}: {error}") from error
+    with place.memory() as memory:
+        found = _restored(memory, text) if origin == "slowwave" else _taken_in(memory, text, origin, file)
+    place.emit(found, lambda out: out.print(", ".join(f"{n} {what}" for what, n in found.items() if n), markup=False))
+
+
+def _restored(memory: Memory, text: str) -> Mapping[str, Any]:
+    from memory_agent import upkeep
+    from memory_agent.exchange import lines
+
+    records = lines.read(text.splitlines())
+    lines.restore(memory.space, records)
+    upkeep.catch_up(memory.space)
+    return {"records": len(records)}
+
+
+def _taken_in(memory: Memory, text: str, origin: str, file: Path) -> Mapping[str, Any]:
+    from memory_agent.exchange import foreign
+
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"{file} is no JSON: {error}") from error
+    found = foreign.read(document, origin, user=memory.space.user)
+    report = memory.add(found.turns)
+    for label, value in found.blocks.items():
+        memory.blocks.put(label, value, limit=max(2000, len(value)), reason=f"imported from {origin}")
+    return {"turns": len(report.added), "known already": len(report.duplicates), "blocks": len(found.blocks)}

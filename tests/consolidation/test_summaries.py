@@ -1,0 +1,61 @@
+"""Summaries: sentences that name their facts, replaced only where the facts changed."""
+
+from __future__ import annotations
+
+from memory_agent import consolidation
+from memory_agent.consolidation.forgetting import forget
+from memory_agent.consolidation.summaries import refresh, summaries
+from memory_agent.protocols import Query
+from memory_agent.records import Fact, Summary
+from memory_agent.testing.extractor import MarkedExtractor
+
+
+def test_each_sentence_names_its_facts_and_their_proof(space, say) -> None:
+    say("2023-01-05", "{Alice | likes | tea} {Alice | likes | chess} {Alice | lives_in | Rome}", session="a")
+    say("2023-02-05", "{Alice | likes | tea}", session="b")
+    consolidation.consolidate(space, MarkedExtractor())
+    (alice,) = summaries(space, "Alice")
+    facts = {f.id: f for f in space.ledger.select(Fact, Query(where={"retired_at": None}))}
+    assert set(alice.of) == {f.id for f in facts.values() if f.subject == "Alice"}
+    for line in alice.lines:
+        assert all(facts[id].object in line.text for id in line.of)
+    likes = next(line for line in alice.lines if "chess" in line.text)
+    assert (len(likes.of), likes.proof) == (2, 2)
+    (said,) = summaries(space, "session:b")
+    assert [line.text for line in said.lines] == ["Alice likes tea."]
+
+
+def test_only_what_changed_is_replaced(space, say) -> None:
+    say("2023-01-05", "{Alice | likes | tea} {Alice | lives_in | Rome} {Bob | lives_in | Oslo}", session="a")
+    consolidation.consolidate(space, MarkedExtractor())
+    assert len(refresh(space).added) == 3
+    assert not refresh(space).changed
+    say("2024-01-05", "{Alice | lives_in | Lyon}", session="b")
+    consolidation.consolidate(space, MarkedExtractor())
+    delta = refresh(space)
+    (alice,) = summaries(space, "Alice")
+    (bob,) = summaries(space, "Bob")
+    assert alice.id in delta.changed
+    assert bob.id not in delta.changed
+    assert delta.kept_lines >= 2
+    assert "Lyon" in alice.text
+    assert "Rome" not in alice.text
+
+
+def test_what_comes_back_and_what_keeps_changing_is_observed_with_its_proof(space, say) -> None:
+    for month, town in enumerate(("Rome", "Oslo", "Lyon"), start=1):
+        say(f"2023-0{month}-05", f"{{Alice | lives_in | {town}}} {{Alice | hobby | rowing}}", session=town)
+    consolidation.consolidate(space, MarkedExtractor())
+    (alice,) = summaries(space, "Alice")
+    assert any("changed 2 times" in line.text and line.proof == 3 for line in alice.lines)
+    assert any("coming back to rowing (3 times)" in line.text for line in alice.lines)
+
+
+def test_forgetting_leaves_no_summary_of_before(space, say) -> None:
+    id = say("2023-01-05", "{Alice | likes | kohlrabi} {Alice | lives_in | Rome}")
+    say("2023-02-05", "{Alice | likes | tea}")
+    consolidation.consolidate(space, MarkedExtractor())
+    refresh(space)
+    forget(space, id, reason="test")
+    assert not any("kohlrabi" in s.text for s in space.ledger.select(Summary))
+    assert all("kohlrabi" not in s.text for s in summaries(space))
