@@ -11,7 +11,7 @@ import typer
 
 from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
-from memory_agent.cli.when import Budget, Deadline, Every, Idle, Least, conditions
+from memory_agent.cli.when import Budget, Deadline, Every, Heat, Idle, Least, conditions
 from memory_agent.config import Settings
 from memory_agent.records import ConsolidationReport, DistillationReport
 
@@ -39,10 +39,11 @@ def consolidate(
     every: Every = None,
     idle: Idle = None,
     budget: Budget = None,
+    heat: Heat = None,
 ) -> None:
     """Read new turns into the knowledge graph, offline."""
     if if_due:
-        due = conditions(least=min_new, every=every, idle=idle, budget=budget)
+        due = conditions(least=min_new, every=every, idle=idle, budget=budget, heat=heat)
         _run_if_due(place, "consolidate", due, _show_read_report, all_users=all_users)
         return
     with place.memory() as memory, place.progress("Consolidating") as progress:

@@ -82,7 +82,7 @@ def read(texts: Mapping[str, str], format: str) -> Graph:
 # fields as flat text: what is not said is left out; lists and numbers are JSON, and so is text that a format may bend
 
 JSON_FIELDS = frozenset({"version", "confidence", "sources", "aliases", "start", "end"})
-_PLAIN = re.compile('(?![\\s"])[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*[^\\s]')
+_PLAIN = re.compile('(?![\\s"])[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+(?<!\\s)')
 
 
 def _flat(record: Record, fields: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,9 @@ from memory_agent.records import Adapter, Episode, Fact, Run, Tombstone
 from memory_agent.semantic import ontology
 from memory_agent.space import Space
 
+COOLING = timedelta(hours=1)
+"""How long it takes a turn that waits to be read to count half as much for a conversation's heat."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -32,6 +35,8 @@ class Conditions:
     budget: timedelta | None = None
     """Most time that runs of the job may have taken within `period`."""
     period: timedelta = timedelta(days=1)
+    heat: float | None = None
+    """So lively a conversation to read that it is due whatever else; see `State.heat`."""
     deadline: timedelta | None = None
     """So long after a fact that weights hold has fallen or was forgotten, the weights are built anew whatever else."""
 
@@ -50,6 +55,8 @@ class State:
     """When the last finished run began."""
     written: datetime | None = None
     """When the last turn came in."""
+    heat: float = 0.0
+    """Turns to read, each counting half as much for every `COOLING` since it came in."""
     spent: timedelta = timedelta(0)
     """What runs took within the budget's period."""
 
@@ -73,6 +80,8 @@ def judge(state: State, conditions: Conditions) -> Verdict:
     late = conditions.deadline is not None and state.dirty_since is not None
     if late and state.now - state.dirty_since >= conditions.deadline:  # type: ignore[operator]
         return Verdict(True, (f"weights hold what fell at {state.dirty_since:%Y-%m-%d %H:%M} UTC: the deadline",))
+    if conditions.heat is not None and state.heat >= conditions.heat:
+        return Verdict(True, (f"{state.new} new, a heat of {state.heat:.1f} of {conditions.heat:g}",))
     against = _against(state, conditions)
     if against:
         return Verdict(False, against)
@@ -104,8 +113,14 @@ def consolidation_state(space: Space, conditions: Conditions = Conditions()) -> 
         new=space.ledger.count(Episode, Query(where={"run": None})),
         began=last_run(space, "consolidate"),
         written=newest[0].recorded_at if newest else None,
+        heat=_heat(space, now) if conditions.heat is not None else 0.0,
         spent=_spent(space, "consolidate", now - conditions.period) if conditions.budget is not None else timedelta(0),
     )
+
+
+def _heat(space: Space, now: datetime) -> float:
+    waiting = space.ledger.select(Episode, Query(where={"run": None}))
+    return float(sum(0.5 ** (max(now - turn.recorded_at, timedelta(0)) / COOLING) for turn in waiting))
 
 
 def distillation_state(space: Space, conditions: Conditions = Conditions()) -> State:

@@ -36,6 +36,8 @@ HOUR = timedelta(hours=1)
         (State(NOW, new=1), Conditions(every=2 * HOUR), True),
         (State(NOW, new=1, written=NOW - HOUR / 2), Conditions(idle=HOUR), False),
         (State(NOW, new=1, written=NOW - HOUR), Conditions(idle=HOUR), True),
+        (State(NOW, new=9, heat=8.5, written=NOW), Conditions(idle=HOUR, heat=8), True),
+        (State(NOW, new=9, heat=3.5, written=NOW), Conditions(idle=HOUR, heat=8), False),
         (State(NOW, new=1, spent=HOUR), Conditions(budget=HOUR), False),
         (State(NOW, new=1, spent=HOUR / 2), Conditions(budget=HOUR), True),
         (
