@@ -202,20 +202,14 @@ class Memory:
 
     def summaries(self, about: str | None = None) -> list[records.Summary]:
         """What is known of an entity, or was said in `session:<name>`, or all; each sentence names its facts."""
-        from memory_agent.consolidation import summaries
-
-        return summaries.summaries(self.space, about)
+        return upkeep.summaries(self.space, about)
 
     def merge(self, id: str, into: str) -> records.Entity:
-        """Say that two entities are one: `id` is `into` from now on. Each is an id, a full name or an alias.
-
-        `split` takes it back and gives the graph of before. Raises NotFound, InvalidInput when they are one
-        already or a name is borne by several.
-        """
+        """Let one entity be another; each an id, full name or alias. Raises NotFound, InvalidInput when it cannot."""
         return upkeep.merge(self.space, id, into)
 
     def split(self, id: str) -> records.Entity:
-        """Take the merge of an entity back. Raises NotFound, InvalidInput when it was not merged."""
+        """Take a merge back; the graph is as before. Raises NotFound, InvalidInput when it was not merged."""
         return upkeep.split(self.space, id)
 
     def verify(self, id: str, *, words: Sequence[str] = ()) -> records.Verification:

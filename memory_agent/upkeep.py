@@ -16,6 +16,7 @@ from memory_agent.records import (
     ExpiryReport,
     Fact,
     ForgetReport,
+    Summary,
     Turn,
     Verification,
 )
@@ -89,6 +90,13 @@ def clear_files(backend: Backend, space: Space) -> None:
     catch_up(space)
     backend.index.compact()
     backend.ledger.compact()
+
+
+def summaries(space: Space, about: str | None) -> list[Summary]:
+    """What is known of an entity or was said in a session, brought level first; see `Memory.summaries`."""
+    from memory_agent.consolidation import summaries as made
+
+    return made.summaries(space, about)
 
 
 def merge(space: Space, id: str, into: str) -> Entity:
