@@ -25,7 +25,7 @@ from langchain_core.tools import BaseTool
 from memory_agent.errors import InvalidInput, MemoryAgentError, ModelError
 from memory_agent.memory import Memory
 from memory_agent.models.chat import load_chat_model
-from memory_agent.models.tokens import Message, counter_for, reach_of
+from memory_agent.models.tokens import Message, counter_for, is_local, reach_of
 from memory_agent.protocols import Query
 from memory_agent.records import Context, Episode, Hit, Turn
 from memory_agent.tools import Toolbox, memory_tools
@@ -104,7 +104,7 @@ class Agent:
             window=self.window,
         )
         self._room = check_room(instructions, window=self.prompt_window, counter=self.counter)
-        by_model = summarise == "model" or (summarise is None and not _is_local(self.model))
+        by_model = summarise == "model" or (summarise is None and not is_local(self.model))
         self._summariser = ModelSummariser(self.model, self.counter, self.prompt_window) if by_model else None
         self.last: Context | None = None
         """The prompt of the last turn as it was first sent, and its tokens by part."""
@@ -266,7 +266,7 @@ class Agent:
         """The model's pieces; between them it may call tools, whose names go into `used`."""
         material = self._material(text, asked)
         trail: list[BaseMessage] = []
-        given = {"max_tokens": self.reply} if _is_local(self.model) else {}
+        given = {"max_tokens": self.reply} if is_local(self.model) else {}
         spoken = False
         for turn in range(ROUNDS + 1):
             context = self._filled(replace(material, trail=[_counted(message) for message in trail]))
@@ -341,10 +341,6 @@ def _asked(text: str) -> str:
     if not text.strip():
         raise InvalidInput("say something: the message is empty")
     return text
-
-
-def _is_local(model: BaseChatModel) -> bool:
-    return hasattr(model, "local")
 
 
 def _calls(message: Any) -> list[ToolCall]:

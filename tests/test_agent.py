@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModelError
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
+from students import tiny_student
 
-from memory_agent import Agent, Memory
+from memory_agent import Agent, Memory, Settings
 from memory_agent.agent import ROUNDS
 from memory_agent.errors import InvalidInput, StoreBusy
 from memory_agent.protocols import Query
@@ -291,6 +293,18 @@ def test_a_window_that_cannot_hold_a_conversation_is_refused(memory: Memory) -> 
         Agent(memory, ScriptedChatModel(replies=[]), window=100, reply=60)
     with pytest.raises(InvalidInput, match="reply"):
         Agent(memory, ScriptedChatModel(replies=[]), window=100, reply=100)
+
+
+def test_the_local_model_talks_within_its_own_window(tmp_path: Path) -> None:
+    settings = Settings(student=str(tiny_student(tmp_path / "student")), model="local")
+    with Memory.open("memory://", user="alice", embedder=HashEmbedder(32), settings=settings) as memory:
+        agent = Agent(memory, reply=8)
+        assert (agent.window, agent.counter.name) == (1024, "student")
+        agent.chat("hello " * 3000)
+        assert agent.last is not None
+        assert agent.last.tokens <= agent.prompt_window == 1016
+        assert "the question has" in agent.last.notes[0]
+        assert held(memory)[0] == ("user", "hello " * 3000)
 
 
 # agents side by side

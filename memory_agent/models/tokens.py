@@ -1,13 +1,13 @@
-"""Counting tokens as the model in use does. Nothing here estimates, and nothing is downloaded.
+"""Counting tokens as the model in use does. Nothing here estimates, and nothing is downloaded unasked.
 
 The tokenizer is, in this order:
 
     1. the local model's own, with its chat template, so that a whole prompt is counted exactly;
     2. what the model brings: `custom_get_token_ids`, or a `get_token_ids` or `get_num_tokens` of its own
        (but for classes whose `get_num_tokens` is a request over the network);
-    3. tiktoken's for OpenAI's models, where its vocabulary is on this machine already;
+    3. tiktoken's for OpenAI's models, where its vocabulary is on this machine, or may be fetched by the settings;
     4. the local student's (SmolLM2: a byte-level BPE of 49,152 entries). The vocabularies of today's hosted
-       models are two to five times as large, so it gives as many tokens as theirs or more, never a window too full;
+       models are two to five times as large, so that on ordinary text it gives as many tokens as theirs or more;
     5. without that, the bytes of the text in UTF-8: no byte-level BPE gives more tokens than bytes.
 
 Where no template is known, a message costs MESSAGE tokens and its role beside its content, and a reply PRIMING
@@ -79,11 +79,22 @@ def counter_for(model: str | BaseChatModel, settings: Settings) -> TokenCounter:
     """The counter for a chat model or for what names one ("local", "openai:gpt-4.1-mini"); see the module."""
     if isinstance(model, str):
         provider, _, name = model.partition(":")
-        return (_tiktoken(name) if provider == "openai" else None) or student_counter(settings)
-    local = getattr(model, "local", None)
-    if local is not None and hasattr(local, "weights"):
-        return _of_folder(local.weights.folder)
-    return _own(model) or _of_openai(model) or student_counter(settings)
+        return (_tiktoken(name, settings) if provider == "openai" else None) or student_counter(settings)
+    folder = _folder(model)
+    if folder is not None:
+        return _of_folder(folder)
+    return _own(model) or _of_openai(model, settings) or student_counter(settings)
+
+
+def is_local(model: object) -> bool:
+    """Whether the model runs in this process, from weights on this machine."""
+    return _folder(model) is not None
+
+
+def _folder(model: object) -> Path | None:
+    """Where the weights of a local model lie."""
+    weights = getattr(getattr(model, "local", None), "weights", None)
+    return None if weights is None else Path(weights.folder)
 
 
 def student_counter(settings: Settings) -> TokenCounter:
@@ -145,14 +156,14 @@ def _own(model: BaseChatModel) -> TokenCounter | None:
     return None
 
 
-def _of_openai(model: BaseChatModel) -> TokenCounter | None:
+def _of_openai(model: BaseChatModel, settings: Settings) -> TokenCounter | None:
     if not _comes_from(model, (_OPENAI,)):
         return None
-    return _tiktoken(str(getattr(model, "tiktoken_model_name", None) or getattr(model, "model_name", "")))
+    return _tiktoken(str(getattr(model, "tiktoken_model_name", None) or getattr(model, "model_name", "")), settings)
 
 
-def _tiktoken(name: str) -> TokenCounter | None:
-    """tiktoken's count for a model of OpenAI's; None where its vocabulary would have to be fetched."""
+def _tiktoken(name: str, settings: Settings) -> TokenCounter | None:
+    """tiktoken's count for a model of OpenAI's; None where its vocabulary would have to be fetched and may not be."""
     try:
         import tiktoken
     except ImportError:
@@ -164,9 +175,12 @@ def _tiktoken(name: str) -> TokenCounter | None:
     # The place and the name in it are tiktoken's own.
     key = hashlib.sha1(f"{_ENCODINGS}{encoding}.tiktoken".encode(), usedforsecurity=False).hexdigest()
     folder = tiktoken_folder()
-    if folder is None or not (folder / key).is_file():
+    if not settings.allow_downloads and (folder is None or not (folder / key).is_file()):
         return None
-    found = tiktoken.get_encoding(encoding)
+    try:
+        found = tiktoken.get_encoding(encoding)
+    except OSError:  # no network
+        return None
     return TokenCounter(f"tiktoken {encoding}", lambda text: len(found.encode(text, disallowed_special=())))
 
 
@@ -185,9 +199,9 @@ LOCAL_WINDOW = 2048
 
 def reach_of(model: BaseChatModel, window: int | None = None) -> Reach:
     """A window that suits the model, or `window` but no more than the model's own, and room for a reply."""
-    local = getattr(model, "local", None)
-    if local is not None and hasattr(local, "weights"):
-        config = json.loads((local.weights.folder / "config.json").read_text("utf-8"))
+    folder = _folder(model)
+    if folder is not None:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
         longest = int(config.get("max_position_embeddings") or LOCAL_WINDOW)
         usual, most = LOCAL_WINDOW, getattr(model, "max_new_tokens", None)
     else:
