@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import threading
 import time
@@ -93,7 +94,8 @@ class Address:
 class Database:
     """The pool to one store. Safe to share between threads; every handle of a process on one store shares one."""
 
-    _shared: ClassVar[dict[Address, Database]] = {}
+    _shared: ClassVar[dict[tuple[Address, int], Database]] = {}
+    """By address and process: a forked child must not speak on its parent's connections."""
     _guard: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, address: Address) -> None:
@@ -126,9 +128,9 @@ class Database:
     def shared(cls, address: Address) -> Self:
         """The process's pool to that store, opened by its first user and closed by its last."""
         with cls._guard:
-            found = cls._shared.get(address)
+            found = cls._shared.get((address, os.getpid()))
             if found is None or found._closed:
-                found = cls._shared[address] = cls(address)
+                found = cls._shared[address, os.getpid()] = cls(address)
             found._users += 1
             assert isinstance(found, cls)
             return found
@@ -140,8 +142,8 @@ class Database:
             if self._users > 0 or self._closed:
                 return
             self._closed = True
-            if self._shared.get(self.address) is self:
-                del self._shared[self.address]
+            if self._shared.get((self.address, os.getpid())) is self:
+                del self._shared[self.address, os.getpid()]
         self._pool.close()
         while self._sessions:
             with suppress(IndexError):
