@@ -48,7 +48,10 @@ class Access:
 
 def mcp_server(access: Callable[[], Access]) -> MCPServer:
     """The MCP server over what `access` gives when a call comes in. Raises MissingExtra without the extra."""
-    server: MCPServer = MCPServer("slowwave", title="Memory", instructions=INSTRUCTIONS, version=version("slowwave"))
+    # The log level is also set on the root logger by the class itself; at INFO it would tell every request's URL.
+    server: MCPServer = MCPServer(
+        "slowwave", title="Memory", instructions=INSTRUCTIONS, version=version("slowwave"), log_level="WARNING"
+    )
     _reading_tools(server, access)
     _writing_tools(server, access)
     _resources(server, access)

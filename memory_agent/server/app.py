@@ -23,7 +23,7 @@ from memory_agent.server.serving import Options, Serving
 
 DESCRIPTION = (
     "Memory for language-model agents. A key is bound to one tenant; users are spaces within it. Times are UTC. "
-    "Errors are problem documents (RFC 9457). A POST, PATCH or DELETE may carry an `Idempotency-Key`."
+    "Errors are problem documents (RFC 9457). A POST or DELETE that writes may carry an `Idempotency-Key`."
 )
 
 

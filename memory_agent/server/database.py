@@ -1,7 +1,7 @@
 """What the server itself keeps beside the store: API keys, hashed, and the answers to repeated requests.
 
-One SQLite file, `server.sqlite`, in the store's folder. It holds nothing of what is remembered but
-the answers kept for a repeated `Idempotency-Key`, for a day at most.
+One SQLite file, `server.sqlite`, in the store's folder. It holds nothing of what is remembered: the answers kept for
+a repeated `Idempotency-Key`, for a day at most, are ids and counts.
 """
 
 from __future__ import annotations

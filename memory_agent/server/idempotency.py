@@ -3,6 +3,9 @@
 (draft-ietf-httpapi-idempotency-key-header.) The key is scoped to the API key; sent again with another
 request it is refused (422), while the first is still at work it is a conflict (409). Answers are kept
 for a day; a request that failed on our side (5xx) is not kept and may be tried again.
+
+Only routes that write and answer with ids and counts are of this class: an answer that is kept outlives what is
+forgotten meanwhile, so none may hold what was remembered.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ LONGEST = 200
 
 
 class IdempotentRoute(APIRoute):
-    """A route that answers a repeated POST, PATCH or DELETE from what it answered before."""
+    """A route that answers a repeated POST or DELETE from what it answered before."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, around the route's own."""

@@ -174,7 +174,9 @@ def _process(target: Any, *arguments: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.join(10)
+        process.join(60)  # what waits to be embedded is embedded before it ends
+        process.kill()
+        process.join()
 
 
 def _serve(port: int, folder: str, upstream: str) -> None:

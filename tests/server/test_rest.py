@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from conftest import Client, say
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from memory_agent.config import Settings
+from memory_agent.consolidation.forgetting import verify_forgotten
+from memory_agent.memories import Memories
+from memory_agent.server import create_app
 from memory_agent.server.problems import MEDIA
+from memory_agent.testing import HashEmbedder
 
 
 def test_what_is_said_is_found_read_into_the_graph_explained_and_forgotten(client: Client) -> None:
@@ -126,6 +132,24 @@ def test_a_repeated_request_is_answered_and_not_carried_out_again(client: Client
     assert other.status_code == 422
     somebody = client().post("/v1/spaces/alice/turns", json=body, headers={"Idempotency-Key": "k1"})
     assert "idempotency-replayed" not in somebody.headers
+
+
+def test_what_is_forgotten_is_in_no_file_whatever_was_asked_with_a_key(tmp_path: Path) -> None:
+    """An answer kept for a repeated request would outlive what was forgotten."""
+    with Memories(tmp_path, embedder=HashEmbedder(8), settings=Settings(student="none")) as memories:
+        app = create_app(memories)
+        key, _ = app.state.serving.keys.create(tenant="acme", role="admin")
+        c = TestClient(app, headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "k1"})
+        (turn,) = say(c, "alice", "The word is zanzibar.")
+        for n, path in enumerate(("search", "context")):
+            asked = {"query" if path == "search" else "question": "zanzibar"}
+            c.post(f"/v1/spaces/alice/{path}", json=asked, headers={"Idempotency-Key": f"r{n}"})
+        c.patch(f"/v1/spaces/alice/records/{turn}", json={"content": "It was zanzibar."})
+        gone = c.post(
+            "/v1/spaces/alice/forget", json={"id": turn, "reason": "asked"}, headers={"Idempotency-Key": "k2"}
+        )
+        assert gone.status_code == 200
+    assert verify_forgotten(tmp_path, ["zanzibar"]) == {}
 
 
 def test_a_request_repeated_at_once_is_carried_out_once(client: Client) -> None:

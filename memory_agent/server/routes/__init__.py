@@ -12,7 +12,9 @@ routers: tuple[APIRouter, ...] = (
     recall.router,
     graph.router,
     records.router,
+    records.forgetting,
     learning.router,
+    learning.beginning,
 )
 open_routers: tuple[APIRouter, ...] = (health.router,)
 """Those that ask for no key."""

@@ -24,7 +24,8 @@ from memory_agent.server.idempotency import IdempotentRoute
 from memory_agent.server.paging import Cursor, Limit, Page, listed
 from memory_agent.server.serving import AdminMemory, ReadMemory, WriteMemory
 
-router = APIRouter(prefix="/v1/spaces/{user}", tags=["learning"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/v1/spaces/{user}", tags=["learning"])
+beginning = APIRouter(prefix="/v1/spaces/{user}", tags=["learning"], route_class=IdempotentRoute)
 _JOBS_KEPT = 1000
 
 
@@ -70,7 +71,8 @@ class _Jobs:
             job.share, job.doing = share, word
 
         try:
-            job.report = memory.distill(seed=seed, progress=progress).model_dump(mode="json")
+            # The scorecard quotes facts, which may be forgotten while this process still stands; it is in the ledger.
+            job.report = memory.distill(seed=seed, progress=progress).model_dump(mode="json", exclude={"scorecard"})
             job.state = "done"
         except MemoryAgentError as error:
             job.error, job.state = str(error), "failed"
@@ -89,7 +91,7 @@ class _Jobs:
 _jobs = _Jobs()
 
 
-@router.post("/consolidations", status_code=201)
+@beginning.post("/consolidations", status_code=201)
 def consolidate(memory: WriteMemory) -> ConsolidationReport:
     """Read what was added since the last time into the graph."""
     return memory.consolidate()
@@ -108,7 +110,7 @@ def runs(
     return Page(items=items, next=following)
 
 
-@router.post("/distillations", status_code=202)
+@beginning.post("/distillations", status_code=202)
 def distill(memory: AdminMemory, body: DistillIn, response: Response) -> Job:
     """Begin to put the stable facts into weights; `Location` is where to watch it."""
     job = _jobs.begin(memory, body.seed)

@@ -8,10 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from memory_agent.records import Answer, Context, Instant, Mode, SearchResult
-from memory_agent.server.idempotency import IdempotentRoute
 from memory_agent.server.serving import ReadMemory, WriteMemory
 
-router = APIRouter(prefix="/v1/spaces/{user}", tags=["recall"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/v1/spaces/{user}", tags=["recall"])
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 Moment = Annotated[
     str | None, Field(max_length=40, description="`2024`, `2024-03`, `2024-03-14`, or an instant with its zone.")

@@ -11,7 +11,8 @@ from memory_agent.records import Explanation, ForgetReport, Stored
 from memory_agent.server.idempotency import IdempotentRoute
 from memory_agent.server.serving import ReadMemory, WriteMemory
 
-router = APIRouter(prefix="/v1/spaces/{user}", tags=["records"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/v1/spaces/{user}", tags=["records"])
+forgetting = APIRouter(prefix="/v1/spaces/{user}", tags=["records"], route_class=IdempotentRoute)
 Id = Annotated[str, Path(min_length=1, max_length=512)]
 
 
@@ -84,7 +85,7 @@ def correct(memory: WriteMemory, id: Id, body: Correction) -> Record:
     return shown(memory.update(id, **body.model_dump()))
 
 
-@router.post("/forget")
+@forgetting.post("/forget")
 def forget(memory: WriteMemory, body: ForgetIn) -> ForgetReport:
     """Forget a record and everything that had no other source, the weights included. A whole user: DELETE the space."""
     if body.id.startswith("user:"):
