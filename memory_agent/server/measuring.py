@@ -20,6 +20,8 @@ from typing import Any
 WORD = re.compile(r"word-[a-z0-9]+-\d+-\d+")
 DELAY = 0.05
 """Seconds that what stands behind the proxy takes for an answer."""
+_LAG = "memory_agent_loop_lag_seconds"
+_CPU = "process_cpu_seconds_total"
 _QUESTIONS = ("I live in {w}.", "Where do I live?", "My sister likes {w}.", "What did I tell you about my sister?")
 
 
@@ -116,10 +118,9 @@ def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
             made = {tenant: keys.create(tenant=tenant, role="admin")[0] for tenant in ("acme", "beta")}
         with _process(_echo) as echo, _process(_serve, folder, f"{echo}/v1") as url:
             asyncio.run(load(url, made, chats=min(4, chats), turns=1))
-            began = time.perf_counter()
+            began, before = time.perf_counter(), _metrics(url).get(_CPU, 0.0)
             found = asyncio.run(load(url, made, chats=chats, seconds=seconds, pause=pause, bare=f"{echo}/v1"))
-            spent = time.perf_counter() - began
-            lag = _lag(url)
+            spent, after = time.perf_counter() - began, _metrics(url)
     return {
         "chats": chats,
         "seconds": round(spent, 1),
@@ -132,7 +133,12 @@ def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
         "proxied_ms": _quantiles(found.proxied_ms),
         "bare_ms": _quantiles(found.bare_ms),
         "overhead_p95_ms": round(_quantile(found.proxied_ms, 0.95) - _quantile(found.bare_ms, 0.95), 1),
-        "loop_lag_ms": lag,
+        "loop_lag_ms": {
+            "max": round(after["memory_agent_loop_lag_max_seconds"] * 1000, 1),
+            "over_50": after[f"{_LAG}_count"] - after[f'{_LAG}_bucket{{le="0.05"}}'],
+            "beats": after[f"{_LAG}_count"],
+        },
+        "server_cpu_ms_per_turn": round((after.get(_CPU, 0.0) - before) * 1000 / max(found.turns, 1), 1),
     }
 
 
@@ -145,16 +151,13 @@ def _quantiles(values: Sequence[float]) -> dict[str, float]:
     return {name: round(_quantile(values, share), 1) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))}
 
 
-def _lag(url: str) -> dict[str, float]:
-    """How long the server's loop was held at most, in milliseconds, and how often for over 50."""
+def _metrics(url: str) -> dict[str, float]:
+    """The server's metrics, by name and labels."""
     import urllib.request
 
     with urllib.request.urlopen(f"{url}/metrics") as answer:
-        lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#"))
-    over = float(lines["memory_agent_loop_lag_seconds_count"]) - float(
-        lines['memory_agent_loop_lag_seconds_bucket{le="0.05"}']
-    )
-    return {"max": round(float(lines["memory_agent_loop_lag_max_seconds"]) * 1000, 1), "over_50": over}
+        lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
 
 
 @contextmanager
