@@ -7,12 +7,13 @@ from datetime import date, datetime
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self
 
-from memory_agent import records, upkeep
+from memory_agent import records, semantic, upkeep
 from memory_agent.config import Settings
 from memory_agent.faces import Blocks, Retention
 from memory_agent.observing import operation
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
+from memory_agent.semantic import lineage
 from memory_agent.space import Space
 
 if TYPE_CHECKING:
@@ -141,15 +142,12 @@ class Memory:
 
         `as_of` asks what was true then, `known_at` what was believed then; `past` adds what holds no more.
         """
-        from memory_agent import semantic
-
         return semantic.facts(self.space, about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
 
     def graph(
         self, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
     ) -> nx.MultiDiGraph:
         """The knowledge graph: entities and values are nodes, facts are edges keyed by id, with all their fields."""
-        from memory_agent import semantic
         from memory_agent.views.notebook import KnowledgeGraph
 
         return KnowledgeGraph(semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past))
@@ -161,20 +159,14 @@ class Memory:
 
     def get(self, id: str) -> records.Stored:
         """The record of that id. Raises NotFound."""
-        from memory_agent.semantic import lineage
-
         return lineage.get(self.space, id)
 
     def explain(self, id: str) -> records.Explanation:
         """What a record rests on and what rests on it. Raises NotFound."""
-        from memory_agent.semantic import lineage
-
         return lineage.explain(self.space, id)
 
     def history(self, id: str) -> list[records.Stored]:
         """Every version of a record, oldest first; of a block every edit, with its reason. Raises NotFound."""
-        from memory_agent.semantic import lineage
-
         return lineage.history(self.space, id)
 
     def update(
