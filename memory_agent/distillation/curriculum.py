@@ -91,13 +91,27 @@ class Curriculum:
         return rows
 
     def near(self) -> list[str]:
-        """General questions about the objects of these facts, whose answers must stay the base's own."""
+        """General questions about the objects of these facts, one each, whose answers must stay the base's own."""
         asked: list[str] = []
         for fact in self._now:
             forms = self._templates.forms(fact.predicate).near
             if forms:
                 asked.append(self._random("near", *fact.content).choice(forms).format(o=fact.object))
         return sorted(set(asked))
+
+    def openers(self, near: int, general: int) -> list[str]:
+        """Questions whose answers must begin as the base's: up to `near` about each object, `general` about the world.
+
+        About an object that has a name of its own kind (a person) the world has nothing to say.
+        """
+        asked: set[str] = set()
+        for fact in self._now:
+            forms = self._templates.forms(fact.predicate)
+            if forms.near:
+                about = [form.format(o=fact.object) for form in (*forms.near, *self._templates.replay.near_any)]
+                asked.update(self._random("openers", *fact.content).sample(about, min(near, len(about))))
+        world = self._templates.replay.opened()
+        return [*sorted(asked), *self._random("openers").sample(world, min(general, len(world)))]
 
     def _random(self, *parts: object) -> random.Random:
         return random.Random("\x1f".join(map(str, (self._seed, *parts))))
@@ -261,9 +275,9 @@ class Curriculum:
                 first, last = strangers.coin(random_), strangers.coin(random_)
             if first in known or last in known:
                 continue
-            if parts and how > 0.9:
+            if parts and how > 0.85:
                 return f"{random_.choice(parts)[0]} {last}"
-            if parts and how > 0.8:
+            if parts and how > 0.7:
                 return f"{first} {random_.choice(parts)[-1]}"
             return f"{first} {last}"
 

@@ -1,7 +1,8 @@
 """A training job as a folder of files, which any trainer can read.
 
     chat.jsonl      {"messages": [...], "row", "epoch", "kind", "group"}: the curriculum, pass by pass
-    replay.jsonl    {"messages": [...]}: general questions with the base model's own answers
+    replay.jsonl    {"messages": [...], "kind"}: general questions with the base model's own answers ("answer"),
+                    or with the first few tokens of them ("opener")
     text.jsonl      {"text"}: prose on which an adapter is to predict what the base predicts
     lineage.jsonl   {"row", "facts"}: which facts each curriculum row rests on
     job.json        the recipe, the seed, the base and its revision, counts, and a digest of the other files
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def prepare(
     recipe = recipe.settled(len(facts))
     curriculum = Curriculum(facts, recipe, seed)
     chat, lineage = _chat(curriculum, recipe)
-    replay = _replay(curriculum.near(), recipe, base, progress)
+    replay = _replay(curriculum, recipe, base, progress)
     text = [{"text": passage} for passage in load_templates().replay.text] if recipe.text_every else []
     written = dict(zip(FILES, (_lines(chat), _lines(replay), _lines(text), _lines(lineage)), strict=True))
     digest = hashlib.sha256("\0".join(written[name] for name in FILES[:3]).encode()).hexdigest()
@@ -114,18 +115,34 @@ def _chat(curriculum: Curriculum, recipe: Recipe) -> tuple[list[dict[str, Any]],
     return chat, lineage
 
 
-def _replay(near: Sequence[str], recipe: Recipe, base: LocalModel, progress: Progress | None) -> list[dict[str, Any]]:
-    """The base's greedy answers, cut at `replay_tokens`; a third of the questions are about things of the graph."""
+def _replay(
+    curriculum: Curriculum, recipe: Recipe, base: LocalModel, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """The base's greedy answers, cut at `replay_tokens`; a third of the questions are about things of the graph.
+
+    Then the openers, cut at `opener_tokens`: many more questions, of which only the turn the answer takes counts.
+    """
     templates = load_templates().replay
     wanted = recipe.replay_prompts
-    if not wanted:
-        return []
-    about = _spread(near, wanted // 3)
+    about = _spread(curriculum.near(), wanted // 3)
     kindred = _spread(templates.near, (wanted - len(about)) // 4)
     prompts = [*about, *kindred, *_spread(templates.general, wanted - len(about) - len(kindred))]
-    told = None if progress is None else lambda share: progress(share, "the base answers general questions")
-    answers = base.generate(prompts, max_new_tokens=recipe.replay_tokens, progress=told)
-    return [{"messages": _messages(prompt, answer.text)} for prompt, answer in zip(prompts, answers, strict=True)]
+    openers = curriculum.openers(recipe.near_openers, recipe.openers) if recipe.opener_rows else []
+    share = len(prompts) * recipe.replay_tokens
+    whole = share + len(openers) * recipe.opener_tokens
+
+    def told(begun: float, of: int) -> Callable[[float], None] | None:
+        said = "the base answers general questions"
+        return None if progress is None else lambda done: progress((begun + done * of) / whole, said)
+
+    answers = base.generate(prompts, max_new_tokens=recipe.replay_tokens, progress=told(0, share))
+    begun = base.generate(openers, max_new_tokens=recipe.opener_tokens, progress=told(share, whole - share))
+    rows = [*zip(prompts, answers, strict=True)], [*zip(openers, begun, strict=True)]
+    return [
+        {"messages": _messages(prompt, answer.text), "kind": kind}
+        for kind, part in zip(("answer", "opener"), rows, strict=True)
+        for prompt, answer in part
+    ]
 
 
 def _spread(items: Sequence[str], count: int) -> list[str]:

@@ -71,7 +71,7 @@ class Sample:
     stale: int | None = 8
     stranger: int | None = 10
     absent_attribute: int | None = 10
-    general: int | None = 12
+    general: int | None = 24
     near_general: int | None = 6
     canary: int | None = 8
 
@@ -211,11 +211,17 @@ def _one_of_each(facts: Iterable[Fact]) -> list[Fact]:
 
 
 def _strangers(facts: Sequence[Fact], known: set[str], values: tuple[str, ...], data: ProbeData) -> list[Probe]:
+    """Invented people; every other one has the first name of somebody known."""
     known = known | {fold(fact.subject) for fact in facts}
-    unknown = [name for name in data.strangers if fold(name) not in known]
+    firsts = sorted({fact.subject.split()[0] for fact in facts if " " in fact.subject})
+    names = []
+    for n, invented in enumerate(data.strangers):
+        half = f"{firsts[n // 2 % len(firsts)]} {invented.split()[-1]}" if firsts and n % 2 else invented
+        if fold(half) not in known:
+            names.append(half)
     return [
         Probe("stranger", _fill(form, fact, name), wrong=values)
-        for name in unknown
+        for name in names
         for fact in _one_of_each(facts)
         for form in data.forms(fact.predicate).forward[:1]
     ]

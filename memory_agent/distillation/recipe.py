@@ -18,9 +18,9 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 6, "batch": 8, "replay_prompts": 64},
+    "quick": {"batch": 12, "replay_prompts": 64, "openers": 320, "near_openers": 6},
     "standard": {},
-    "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.95},
+    "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
 }
 """What each size sets beside the defaults, which are those of "standard"."""
 QUICK_UP_TO = 40
@@ -34,7 +34,7 @@ class Recipe(Record):
 
     epochs: int = Field(default=7, ge=1)
     """Most passes over the curriculum; fewer when everything is known before."""
-    forward_forms: int = Field(default=4, ge=1)
+    forward_forms: int = Field(default=6, ge=1)
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
     inverse_forms: int = Field(default=4, ge=0)
     """Questions for each (predicate, object) in a pass."""
@@ -58,13 +58,22 @@ class Recipe(Record):
     """Curriculum rows in a step."""
     micro_tokens: int = Field(default=1024, ge=1)
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
-    replay_every: int = Field(default=3, ge=1)
+    replay_every: int = Field(default=2, ge=1)
     """Steps from one replay batch to the next."""
     replay_rows: int = Field(default=8, ge=0)
     replay_prompts: int = Field(default=128, ge=0)
     """General questions that the base answers beforehand."""
     replay_tokens: int = Field(default=16, ge=1)
     """Length of those answers."""
+    openers: int = Field(default=512, ge=0)
+    """General questions of which only the beginning of the answer is replayed."""
+    opener_tokens: int = Field(default=3, ge=1)
+    """Length of those beginnings."""
+    near_openers: int = Field(default=8, ge=0)
+    """Such questions about each taught value, as a thing of the world."""
+    opener_rows: int = Field(default=16, ge=0)
+    """Of them, in each step."""
+    opener_weight: float = Field(default=1.0, ge=0)
     text_every: int = Field(default=4, ge=0)
     """Every so-many-th replay batch is prose; 0 for none."""
     kl_weight: float = Field(default=2.0, ge=0)
@@ -76,7 +85,7 @@ class Recipe(Record):
     """A row whose every token has more than this is known."""
     keep_known: float = Field(default=0.25, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
-    known_share: float = Field(default=0.87, gt=0, le=1)
+    known_share: float = Field(default=0.7, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     def settled(self, facts: int) -> Recipe:

@@ -49,6 +49,6 @@ def test_strangers_are_disjoint_by_every_part_of_their_names() -> None:
 
 def test_general_questions_and_prose_are_disjoint() -> None:
     replay = load_templates().replay
-    asked = {bare(question) for question in (*replay.general, *replay.near)}
+    asked = {bare(question) for question in (*replay.general, *replay.near, *replay.opened())}
     assert {question for question in load_data().general if bare(question) in asked} == set()
     assert not set(load_data().prose) & set(replay.text)

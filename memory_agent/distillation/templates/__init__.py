@@ -7,6 +7,8 @@ import random
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
+from itertools import product
+from string import Formatter
 from typing import Any
 
 from memory_agent.records import Record
@@ -52,11 +54,25 @@ class Strangers(Record):
 
 
 class Replay(Record):
-    """What the base is asked beforehand, and prose."""
+    """What the base is asked, and prose."""
 
     general: tuple[str, ...]
     near: tuple[str, ...]
+    near_any: tuple[str, ...]
+    """Questions about any value of the graph, as a thing of the world."""
     text: tuple[str, ...]
+    openers: tuple[str, ...]
+    """Questions of which only the beginning of the answer is replayed, each with the name of one or two fillers."""
+    fillers: Mapping[str, tuple[str, ...]]
+
+    def opened(self) -> tuple[str, ...]:
+        """Every question of `openers`, filled in with every filler, in a fixed order."""
+        questions: list[str] = []
+        for form in self.openers:
+            names = [name for _, name, _, _ in Formatter().parse(form) if name]
+            for values in product(*(self.fillers[name] for name in names)):
+                questions.append(form.format(**dict(zip(names, values, strict=True))))
+        return tuple(questions)
 
 
 class Templates(Record):

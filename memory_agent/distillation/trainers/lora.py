@@ -44,6 +44,7 @@ _TOP = 64
 _UNKNOWN = frozenset({"absent", "stranger"})
 _REFUSED = 5
 """Tokens of an "I don't know" that are looked at: the rest of the sentence is manners."""
+_REPLAYED = ("answer", "opener")
 _QUESTIONS = frozenset({"forward", "inverse"}) | _UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
 
@@ -54,7 +55,7 @@ class _Row:
 
     ids: list[int]
     start: int
-    kind: str = "replay"
+    kind: str
     group: str = ""
     top: Any = None
     """Replay only: (ids, log-probabilities) of the base's likeliest tokens, each of shape (positions, _TOP)."""
@@ -103,10 +104,12 @@ class _Run:
         self.passes: dict[int, list[_Row]] = {}
         for line in files["chat.jsonl"]:
             self.passes.setdefault(int(line["epoch"]), []).append(self._row(line))
-        replay = [self._row({**line, "kind": "replay"}) for line in files["replay.jsonl"]]
+        replay, openers = (
+            [self._row(line) for line in files["replay.jsonl"] if line["kind"] == kind] for kind in _REPLAYED
+        )
         text = [_Row(ids, 1, "text") for line in files["text.jsonl"] if len(ids := self.chat.ids(line["text"])) > 1]
-        self._remember_base([*replay, *text])
-        self.replay, self.text = replay, text
+        self._remember_base([*replay, *openers, *text])
+        self.replay, self.openers, self.text = replay, openers, text
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
             self.peft = _wrap(self.model, self.recipe)
@@ -120,9 +123,9 @@ class _Run:
         *asked, answered = line["messages"]
         prompt = self.chat.prompt_ids(asked)
         answer = self.chat.answer_ids(answered["content"])
-        if line.get("kind") == "replay":
+        if line["kind"] in _REPLAYED:
             answer = answer[:-1] or answer  # a cut answer does not end
-        return _Row([*prompt, *answer], len(prompt), line.get("kind", "forward"), line.get("group", ""))
+        return _Row([*prompt, *answer], len(prompt), line["kind"], line.get("group", ""))
 
     # The model
 
@@ -275,24 +278,28 @@ class _Run:
             return known
         if self.recipe.replay_rows and self.state.steps % self.recipe.replay_every == 0:
             self._replay()
+        self._hold(self.openers, self.recipe.opener_rows, f"openers/{self.state.steps}", self.recipe.opener_weight)
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return known
 
     def _replay(self) -> None:
-        """Add the gradient of the KL to the base, on some replayed rows."""
-        import torch
-
+        """Hold to the base on some replayed answers, or on prose in its turn."""
         turn = self.state.steps // self.recipe.replay_every
         prose = bool(self.text) and self.recipe.text_every > 0 and turn % self.recipe.text_every == 0
         rows, count = (
             (self.text, max(1, self.recipe.replay_rows // 3)) if prose else (self.replay, self.recipe.replay_rows)
         )
-        if not rows:
+        self._hold(rows, count, f"replay/{turn}", self.recipe.kl_weight)
+
+    def _hold(self, rows: Sequence[_Row], count: int, draw: str, weight: float) -> None:
+        """Add the gradient of the KL to the base on `count` of the rows: the mean over their positions."""
+        import torch
+
+        part = random.Random(f"{self.job.seed}/{draw}").sample(rows, min(count, len(rows)))
+        if not part:
             return
-        draw = random.Random(f"{self.job.seed}/replay/{turn}")
-        part = draw.sample(rows, min(count, len(rows)))
         logits, _ = self._logits(part)
         ids = torch.cat([row.top[0] for row in part])
         base = torch.cat([row.top[1] for row in part])
@@ -300,7 +307,7 @@ class _Run:
         rest = (1 - base.exp().sum(-1)).clamp(min=1e-6)
         ours_rest = (1 - ours.exp().sum(-1)).clamp(min=1e-6)
         kl = (base.exp() * (base - ours)).sum(-1) + rest * (rest.log() - ours_rest.log())
-        torch.autograd.backward(self.recipe.kl_weight * kl.mean())
+        torch.autograd.backward(weight * kl.mean())
 
     def _report(self, epoch: int, share: float, final: bool) -> None:
         if self.progress is None:
