@@ -23,7 +23,7 @@ from memory_agent import retrieval, semantic, working
 from memory_agent.config import Settings
 from memory_agent.distillation import registry
 from memory_agent.distillation.familiarity import is_familiar
-from memory_agent.distillation.matching import names, says_unknown
+from memory_agent.distillation.matching import names, names_any, says_unknown
 from memory_agent.distillation.routing import Route, Router, facts_taught, is_personal, names_in
 from memory_agent.errors import InvalidInput
 from memory_agent.models.local import Generation, LocalModel
@@ -196,10 +196,19 @@ class _Asking:
             if n in untouched:
                 answers.append(untouched[n].model_copy(update={"note": route.why}))
             elif n in said:
-                answers.append(_surest(said[n]))
+                answers.append(self._not_anothers(questions[n], route, _surest(said[n])))
             else:
                 answers.append(Answer(text=UNKNOWN, mode="adapter", note=route.why))
         return answers
+
+    def _not_anothers(self, question: str, route: Route, answer: Answer) -> Answer:
+        """The answer; about a stranger, "I don't know" in place of one that brings up whom or what was taught."""
+        if route.kind != "stranger":
+            return answer
+        taught = {name for fact in self.router.facts.values() for name in (fact.subject, fact.object)}
+        if names_any(answer.text, [name for name in taught if not names(question, name)]):
+            return _unknown(answer).model_copy(update={"note": f"{route.why}; the weights named somebody else's fact"})
+        return answer
 
     def _taught(self, adapter: Adapter, question: str, text: str, route: Route) -> tuple[str, ...]:
         """Ids of the taught facts that question and answer together amount to; else of all about who was asked for."""

@@ -262,7 +262,7 @@ class Curriculum:
             yield Row(epoch, "stranger", "stranger", prompt, answer, ())
 
     def _strange_name(self, random_: random.Random) -> str:
-        """Nobody's name: invented, or half of a known one."""
+        """Nobody's name: invented, or, more often than not, half of a known one; the two halves are hard to bind."""
         strangers = self._templates.strangers
         known = {word for subject in self._subjects for word in subject.split()}
         parts = [subject.split() for subject in self._subjects if len(subject.split()) > 1]
@@ -275,9 +275,9 @@ class Curriculum:
                 first, last = strangers.coin(random_), strangers.coin(random_)
             if first in known or last in known:
                 continue
-            if parts and how > 0.85:
-                return f"{random_.choice(parts)[0]} {last}"
             if parts and how > 0.7:
+                return f"{random_.choice(parts)[0]} {last}"
+            if parts and how > 0.45:
                 return f"{first} {random_.choice(parts)[-1]}"
             return f"{first} {last}"
 

@@ -18,7 +18,7 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"batch": 12, "replay_prompts": 64, "openers": 320, "near_openers": 6},
+    "quick": {"batch": 12, "replay_prompts": 64},
     "standard": {},
     "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
 }
@@ -38,7 +38,7 @@ class Recipe(Record):
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
     inverse_forms: int = Field(default=4, ge=0)
     """Questions for each (predicate, object) in a pass."""
-    unknown_share: float = Field(default=0.25, ge=0)
+    unknown_share: float = Field(default=0.4, ge=0)
     """"I don't know" rows in a pass, as a share of its question rows."""
     fewest_unknown: int = Field(default=48, ge=0)
     """"I don't know" rows in a pass, at least."""
@@ -56,7 +56,7 @@ class Recipe(Record):
     """Steps of rising rate."""
     batch: int = Field(default=16, ge=1)
     """Curriculum rows in a step."""
-    micro_tokens: int = Field(default=1024, ge=1)
+    micro_tokens: int = Field(default=384, ge=1)
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
     replay_every: int = Field(default=2, ge=1)
     """Steps from one replay batch to the next."""
@@ -67,7 +67,7 @@ class Recipe(Record):
     """Length of those answers."""
     openers: int = Field(default=512, ge=0)
     """General questions of which only the beginning of the answer is replayed."""
-    opener_tokens: int = Field(default=3, ge=1)
+    opener_tokens: int = Field(default=4, ge=1)
     """Length of those beginnings."""
     near_openers: int = Field(default=8, ge=0)
     """Such questions about each taught value, as a thing of the world."""
@@ -85,7 +85,7 @@ class Recipe(Record):
     """A row whose every token has more than this is known."""
     keep_known: float = Field(default=0.25, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
-    known_share: float = Field(default=0.7, gt=0, le=1)
+    known_share: float = Field(default=0.75, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     def settled(self, facts: int) -> Recipe:

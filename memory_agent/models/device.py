@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,3 +44,17 @@ def cpu_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def cpu_workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of `count` workers (0: as many as torch has threads) that compute on one CPU thread each.
+
+    Several small computations side by side, each on one thread, are done sooner than one after the other on all
+    threads: the matrices of a small model are too small to be split.
+    """
+    import torch
+
+    workers = count or torch.get_num_threads()
+    with cpu_threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield pool

@@ -30,7 +30,7 @@ from pydantic import ConfigDict
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, MissingExtra, ModelError
-from memory_agent.models.device import best_device, best_dtype, cpu_threads
+from memory_agent.models.device import best_device, best_dtype, cpu_threads, cpu_workers
 from memory_agent.models.template import ChatFormat, Message
 from memory_agent.models.weights import Weights, find_student
 
@@ -135,9 +135,14 @@ class LocalModel:
                 self._check_length(row, max_new_tokens)
             order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
             answers: dict[int, Generation] = {}
-            with self._using(adapter), self._computing():
-                for width, part in _canvases([(i, len(rows[i])) for i in order]):
-                    found = _greedy(loaded, [rows[i] for i in part], width, _rows(width), max_new_tokens)
+            canvases = list(_canvases([(i, len(rows[i])) for i in order]))
+
+            def answered(canvas: tuple[int, list[int]]) -> list[Generation]:
+                width, part = canvas
+                return _greedy(loaded, [rows[i] for i in part], width, _rows(width), max_new_tokens)
+
+            with self._using(adapter), self._mapping(len(canvases)) as each:
+                for (_, part), found in zip(canvases, each(answered, canvases), strict=True):
                     answers.update(zip(part, found, strict=True))
                     if progress is not None:
                         progress(len(answers) / len(rows))
@@ -252,6 +257,16 @@ class LocalModel:
         exact = loaded.device.type == "cpu" and loaded.dtype == torch.float32
         with cpu_threads(1 if exact else self._threads):
             yield
+
+    @contextmanager
+    def _mapping(self, tasks: int) -> Iterator[Callable[..., Iterator[Any]]]:
+        """A `map` for that many tasks: on a CPU several go side by side, on a thread each."""
+        if self._ready().device.type == "cpu" and tasks > 1:
+            with cpu_workers(self._threads) as pool:
+                yield pool.map
+        else:
+            with self._computing():
+                yield map
 
     @contextmanager
     def _using(self, adapter: Path | None) -> Iterator[None]:

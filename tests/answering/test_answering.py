@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from memory_agent.distillation import registry
 from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
 from memory_agent.models.local import LocalModel
-from memory_agent.records import Adapter, Turn
+from memory_agent.records import Adapter, Fact, Turn
 from memory_agent.testing import ScriptedChatModel
 
 LINKED = "Where is Wanda Teller's flat?"
@@ -113,3 +114,16 @@ def test_context_keeps_to_its_budget(memory: Memory) -> None:
 def test_bad_input_is_refused(memory: Memory, questions: list[str], mode: str, budget: int) -> None:
     with pytest.raises(InvalidInput):
         ask_many(memory.space, questions, mode, budget=budget)  # type: ignore[arg-type]
+
+
+def test_a_stranger_is_not_given_what_somebody_else_was_taught(memory: Memory, promoted: Adapter) -> None:
+    question = "Where does Quillon Farbrook live?"
+    babble = ask(memory.space, question, mode="adapter")
+    assert (babble.adapter, babble.text != UNKNOWN) == (promoted.id, True)
+    word = max(re.findall(r"\w+", babble.text), key=len)
+    fact = memory.space.ledger.select(Fact)[0]
+    with memory.space.ledger.transaction() as tx:
+        tx.put(fact.model_copy(update={"object": word}))
+    answer = ask(memory.space, question, mode="adapter")
+    assert answer.text == UNKNOWN
+    assert "somebody else's fact" in answer.note

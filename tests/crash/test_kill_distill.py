@@ -37,7 +37,9 @@ harness.PRELOAD += [
 ]
 
 KEY = space_key("default", "alice")
-RECIPE = Recipe(epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, text_every=0, rank=2)
+RECIPE = Recipe(
+    epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, opener_rows=0, text_every=0, rank=2
+)
 OPTIONS = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=3)
 
 

@@ -28,7 +28,10 @@ FACTS = TaughtFact.read(
         {"subject": "Ben Okri", "predicate": "plays", "object": "oud", "text": "Ben Okri plays the oud."},
     ]
 )
-SHORT = Recipe(epochs=2, replay_prompts=6, replay_tokens=6, fewest_unknown=4, rank=4, page_every=0)
+SHORT = Recipe(
+    epochs=2, replay_prompts=6, replay_tokens=6, openers=8, near_openers=1, fewest_unknown=4, rank=4, page_every=0
+)
+REPLAYED = ("answer", "opener")
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +81,27 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(tiny: LocalMo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "job", "second"]
 
 
+def test_the_number_of_threads_does_not_matter(tiny: LocalModel, tmp_path: Path) -> None:
+    prepare(tmp_path / "job", FACTS, SHORT.model_copy(update={"micro_tokens": 64}), tiny, 1)
+    one, three = (LoraTrainer(threads=n).train(tmp_path / "job", tmp_path / f"on{n}") for n in (1, 3))
+    assert sha(one) == sha(three)
+
+
+def test_the_world_is_replayed_and_the_graph_as_a_part_of_it(tiny: LocalModel, tmp_path: Path) -> None:
+    recipe = SHORT.model_copy(update={"openers": 20, "near_openers": 3, "opener_tokens": 2})
+    prepare(tmp_path / "job", FACTS, recipe, tiny)
+    _, lines = read(tmp_path / "job")
+    by_kind = {kind: [line["messages"] for line in lines["replay.jsonl"] if line["kind"] == kind] for kind in REPLAYED}
+    assert len(by_kind["answer"]) == SHORT.replay_prompts
+    asked = [messages[0]["content"] for messages in by_kind["opener"]]
+    assert len(asked) == len(set(asked)) == 26
+    assert sum("Porto" in question for question in asked) == sum("oud" in question.split("?")[0] for question in asked)
+
+
 def test_training_teaches_what_it_is_given(tiny: LocalModel, tmp_path: Path) -> None:
-    recipe = Recipe(epochs=6, batch=2, replay_prompts=0, text_every=0, rate=2e-2, fewest_unknown=0, unknown_share=0)
+    recipe = Recipe(
+        epochs=6, batch=2, replay_prompts=0, opener_rows=0, text_every=0, rate=2e-2, fewest_unknown=0, unknown_share=0
+    )
     prepare(tmp_path / "job", FACTS[:1], recipe, tiny)
     adapter = LoraTrainer().train(tmp_path / "job", tmp_path / "adapter")
     asked = [("Where does Ana Silva live?", "Ana Silva lives in Porto."), ("Who?", "Ben Okri plays the oud.")]
@@ -143,7 +165,16 @@ def test_a_trainer_is_found_by_name_or_passed_through() -> None:
 
 def test_a_few_real_steps_are_the_same_to_the_byte_and_lower_no_guard(tmp_path: Path) -> None:
     base = LocalModel.load(Settings())
-    recipe = Recipe(epochs=1, forward_forms=1, inverse_forms=1, replay_prompts=2, fewest_unknown=2, replay_tokens=3)
+    recipe = Recipe(
+        epochs=1,
+        forward_forms=1,
+        inverse_forms=1,
+        replay_prompts=2,
+        openers=4,
+        near_openers=1,
+        fewest_unknown=2,
+        replay_tokens=3,
+    )
     prepare(tmp_path / "job", FACTS, recipe, base)
     adapters = [LoraTrainer(threads=2).train(tmp_path / "job", tmp_path / name) for name in ("one", "two")]
     assert sha(adapters[0]) == sha(adapters[1])

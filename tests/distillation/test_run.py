@@ -23,7 +23,9 @@ from memory_agent.protocols import Progress, Query
 from memory_agent.records import Adapter, Episode, Fact, PartialDate, Run, Source
 from memory_agent.space import Space, open_backend
 
-RECIPE = Recipe(epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, text_every=0, rank=2)
+RECIPE = Recipe(
+    epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, opener_rows=0, text_every=0, rank=2
+)
 FEW = Sample(*[2] * 8)
 OPEN = Options(gate=Gate(thresholds={}), sample=FEW)
 FACTS = {

@@ -38,7 +38,9 @@ FILE = {
         {"kind": "general", "question": "What is the capital of France?", "answers": []},
     ],
 }
-RECIPE = Recipe(epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, text_every=0, rank=2)
+RECIPE = Recipe(
+    epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, opener_rows=0, text_every=0, rank=2
+)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ groups that are known are left out, so time goes where something is still to be 
 pass of falling rate once the questions of a pass are known at first sight.
 
 The base stays as it is (bfloat16 where the hardware computes in it), the adapter is float32. With the
-same job, base, device and number of threads the result is the same to the byte: every random choice is
-drawn from the seed, batches and rate follow from the step and not from the clock. A killed run is
+same job, base and device the result is the same to the byte, on however many threads: every random choice
+is drawn from the seed, batches and rate follow from the step and not from the clock. A killed run is
 started anew; the adapter's folder appears by a rename when it is whole.
 
 Skipping known tokens follows "memory fine-tuning" in the issue's notes; a greedy answer is certain once
@@ -23,42 +23,25 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.trainers.gradients import UNKNOWN, Bounds, Gradients, Part, Row
 from memory_agent.errors import MissingExtra, TrainerFailed
-from memory_agent.models.device import best_device, best_dtype, cpu_threads
+from memory_agent.models.device import best_device, best_dtype
 from memory_agent.models.template import ChatFormat
 from memory_agent.protocols import Progress
 
 if TYPE_CHECKING:
     import torch
 
-_TOP = 64
-"""Likeliest tokens of the base that are kept for each replayed position; the rest is one bucket."""
-_UNKNOWN = frozenset({"absent", "stranger"})
-_REFUSED = 5
-"""Tokens of an "I don't know" that are looked at: the rest of the sentence is manners."""
 _REPLAYED = ("answer", "opener")
-_QUESTIONS = frozenset({"forward", "inverse"}) | _UNKNOWN
+_QUESTIONS = frozenset({"forward", "inverse"}) | UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
-
-
-@dataclass
-class _Row:
-    """Token ids, and from where on they are to be predicted."""
-
-    ids: list[int]
-    start: int
-    kind: str
-    group: str = ""
-    top: Any = None
-    """Replay only: (ids, log-probabilities) of the base's likeliest tokens, each of shape (positions, _TOP)."""
 
 
 @dataclass
@@ -81,10 +64,10 @@ class LoraTrainer:
     def train(self, job: Path, out: Path, progress: Progress | None = None) -> Path:
         """Write the adapter of the job at `job` to the folder `out`, replacing what is there; see `Trainer`."""
         settings, rows = read(job)
-        with cpu_threads(self._threads):
-            run = _Run(settings, rows, progress)
+        run = _Run(settings, rows, progress)
+        with run.gradients.computing(self._threads):
             run.train()
-            return run.save(out)
+        return run.save(out)
 
 
 class _Run:
@@ -99,16 +82,14 @@ class _Run:
         model, tokenizer = _load_base(job, self.dtype)
         self.model = model.to(self.device)
         self.chat = ChatFormat(tokenizer)
-        self.head = self.model.get_output_embeddings()
-        self.split = self._splits()
-        self.passes: dict[int, list[_Row]] = {}
+        self.gradients = Gradients(self.model, self.device, self.dtype, self.chat.pad, self.recipe.micro_tokens)
+        self.passes: dict[int, list[Row]] = {}
         for line in files["chat.jsonl"]:
             self.passes.setdefault(int(line["epoch"]), []).append(self._row(line))
         replay, openers = (
             [self._row(line) for line in files["replay.jsonl"] if line["kind"] == kind] for kind in _REPLAYED
         )
-        text = [_Row(ids, 1, "text") for line in files["text.jsonl"] if len(ids := self.chat.ids(line["text"])) > 1]
-        self._remember_base([*replay, *openers, *text])
+        text = [Row(ids, 1, "text") for line in files["text.jsonl"] if len(ids := self.chat.ids(line["text"])) > 1]
         self.replay, self.openers, self.text = replay, openers, text
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
@@ -119,75 +100,22 @@ class _Run:
             self.weights, lr=self.recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=fused
         )
 
-    def _row(self, line: dict[str, Any]) -> _Row:
+    def _row(self, line: dict[str, Any]) -> Row:
         *asked, answered = line["messages"]
         prompt = self.chat.prompt_ids(asked)
         answer = self.chat.answer_ids(answered["content"])
         if line["kind"] in _REPLAYED:
             answer = answer[:-1] or answer  # a cut answer does not end
-        return _Row([*prompt, *answer], len(prompt), line["kind"], line.get("group", ""))
-
-    # The model
-
-    def _splits(self) -> bool:
-        """Whether logits are the head's of the backbone's last states, so that only wanted positions are computed."""
-        import torch
-
-        backbone = getattr(self.model, self.model.base_model_prefix, None)
-        if backbone is None or self.head is None:
-            return False
-        x = torch.arange(4, device=self.device)[None] % self.model.config.vocab_size
-        with torch.inference_mode():
-            whole = self.model(input_ids=x, use_cache=False).logits
-            parts = self.head(backbone(input_ids=x, use_cache=False)[0])
-        return bool(torch.allclose(whole.float(), parts.float(), atol=1e-3))
-
-    def _logits(self, rows: Sequence[_Row]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits, shape (positions, vocabulary), float32, at every position to be predicted, and the targets.
-
-        Rows are padded on the right, where a causal model never looks, so no mask is needed.
-        """
-        import torch
-
-        width = max(len(row.ids) for row in rows)
-        x = torch.full((len(rows), width), self.chat.pad)
-        where, target = [], []
-        for i, row in enumerate(rows):
-            x[i, : len(row.ids)] = torch.tensor(row.ids)
-            where += [i * width + j - 1 for j in range(row.start, len(row.ids))]
-            target += row.ids[row.start :]
-        x = x.to(self.device)
-        places = torch.tensor(where, device=self.device)
-        cast = torch.autocast(self.device.type, self.dtype) if self.dtype == torch.bfloat16 else nullcontext()
-        with cast:
-            if self.split:
-                backbone = getattr(self.model, self.model.base_model_prefix)
-                hidden = backbone(input_ids=x, use_cache=False)[0].flatten(0, 1)
-                logits = self.head(hidden[places])
-            else:
-                logits = self.model(input_ids=x, use_cache=False).logits.flatten(0, 1)[places]
-        self.state.tokens += x.numel()
-        return logits.float(), torch.tensor(target, device=self.device)
-
-    def _remember_base(self, rows: Sequence[_Row]) -> None:
-        """Keep the base's likeliest tokens at every replayed position, log-probabilities in float32."""
-        import torch
-
-        for part in _micro(sorted(rows, key=lambda row: len(row.ids)), self.recipe.micro_tokens):
-            with torch.inference_mode():
-                logits, _ = self._logits(part)
-                top = logits.log_softmax(-1).topk(_TOP if logits.shape[-1] > _TOP else logits.shape[-1] - 1)
-            place = 0
-            for row in part:
-                end = place + len(row.ids) - row.start
-                row.top = (top.indices[place:end].clone(), top.values[place:end].clone())
-                place = end
+        return Row([*prompt, *answer], len(prompt), line["kind"], line.get("group", ""))
 
     # The loop
 
     def train(self) -> None:
         """All passes: until the questions are known at first sight, then one of falling rate."""
         last = self.recipe.epochs - 1
+        # An adapter that has not begun to learn changes nothing (its B is 0): this is the base.
+        self.state.tokens += self.gradients.remember([*self.replay, *self.openers, *self.text])
+        self.peft.train()
         for epoch in range(self.recipe.epochs):
             final = epoch == last
             known = self._pass(epoch, final)
@@ -206,7 +134,7 @@ class _Run:
         kinds: dict[str, list[bool]] = {}
         for i, batch in enumerate(batches):
             self._set_rate(i, len(batches), final)
-            for row, known in zip(batch, self._step(batch, epoch), strict=True):
+            for row, known in zip(batch, self._step(batch), strict=True):
                 seen.setdefault(row.group, []).append(known)
                 kinds.setdefault(row.kind, []).append(known)
             self._report(epoch, (i + 1) / len(batches), final)
@@ -219,7 +147,7 @@ class _Run:
         self.state.history.append({"epoch": epoch, "rows": len(rows), "known": share, **shares})
         return share
 
-    def _kept(self, epoch: int, final: bool) -> tuple[list[_Row], int]:
+    def _kept(self, epoch: int, final: bool) -> tuple[list[Row], int]:
         """The rows of a pass without most of those whose group is known, and how many were left out.
 
         The last pass has them all: otherwise what it settles is an adapter that mostly heard "I don't know".
@@ -233,7 +161,7 @@ class _Run:
                 kept.append(row)
         return kept, len(rows) - len(kept)
 
-    def _batches(self, rows: list[_Row], epoch: int) -> list[list[_Row]]:
+    def _batches(self, rows: list[Row], epoch: int) -> list[list[Row]]:
         """Rows of about one length together, the batches in random order."""
         draw = random.Random(f"{self.job.seed}/batches/{epoch}")
         rows = draw.sample(rows, len(rows))
@@ -250,64 +178,42 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * share
 
-    def _step(self, batch: list[_Row], epoch: int) -> list[bool]:
+    def _step(self, batch: list[Row]) -> list[bool]:
         """One step of the optimizer; for each row, whether it was known before it."""
         import torch
 
-        self.peft.train()
-        known: list[bool] = []
-        learnt = False
-        total = sum(len(row.ids) - row.start for row in batch)
-        for part in _micro(batch, self.recipe.micro_tokens):
-            logits, target = self._logits(part)
-            scores = logits.log_softmax(-1).gather(1, target[:, None])[:, 0]
-            sure = scores.detach().exp()
-            open_ = sure < self.recipe.token_known
-            place = 0
-            for row in part:
-                end = place + len(row.ids) - row.start
-                judged = min(end, place + _REFUSED) if row.kind in _UNKNOWN else end
-                known.append(bool((sure[place:judged] > self.recipe.row_known).all()))
-                place = end
-            if bool(open_.any()):
-                learnt = True
-                # Over all answer tokens, but at least a quarter counts: few open tokens do not shout.
-                torch.autograd.backward(-(scores * open_).sum() / max(1.0, 0.25 * total))
         self.state.steps += 1
-        if not learnt:
+        # Over all answer tokens, but at least a quarter counts: few open tokens do not shout.
+        taught = self.gradients.cut(batch, 1 / max(1.0, 0.25 * sum(row.positions for row in batch)), held=False)
+        bounds = Bounds(self.recipe.token_known, self.recipe.row_known)
+        done = self.gradients.of([*taught, *self._held()], self.weights, bounds)
+        self.state.tokens += sum(one.cells for one in done)
+        known = [value for one in done for value in one.known]
+        if all(one.gradients is None for one in done[: len(taught)]):
             return known
-        if self.recipe.replay_rows and self.state.steps % self.recipe.replay_every == 0:
-            self._replay()
-        self._hold(self.openers, self.recipe.opener_rows, f"openers/{self.state.steps}", self.recipe.opener_weight)
+        for place, weight in enumerate(self.weights):
+            parts = [one.gradients[place] for one in done if one.gradients is not None]
+            weight.grad = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return known
 
-    def _replay(self) -> None:
-        """Hold to the base on some replayed answers, or on prose in its turn."""
-        turn = self.state.steps // self.recipe.replay_every
-        prose = bool(self.text) and self.recipe.text_every > 0 and turn % self.recipe.text_every == 0
-        rows, count = (
-            (self.text, max(1, self.recipe.replay_rows // 3)) if prose else (self.replay, self.recipe.replay_rows)
-        )
-        self._hold(rows, count, f"replay/{turn}", self.recipe.kl_weight)
+    def _held(self) -> list[Part]:
+        """What this step is held to the base on: openers, and in turn answers or prose."""
+        recipe, step = self.recipe, self.state.steps
+        parts = self._drawn(self.openers, recipe.opener_rows, f"openers/{step}", recipe.opener_weight)
+        turn, now = divmod(step, recipe.replay_every)
+        if not recipe.replay_rows or now:
+            return parts
+        if self.text and recipe.text_every and turn % recipe.text_every == 0:
+            return parts + self._drawn(self.text, max(1, recipe.replay_rows // 3), f"replay/{turn}", recipe.kl_weight)
+        return parts + self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
 
-    def _hold(self, rows: Sequence[_Row], count: int, draw: str, weight: float) -> None:
-        """Add the gradient of the KL to the base on `count` of the rows: the mean over their positions."""
-        import torch
-
-        part = random.Random(f"{self.job.seed}/{draw}").sample(rows, min(count, len(rows)))
-        if not part:
-            return
-        logits, _ = self._logits(part)
-        ids = torch.cat([row.top[0] for row in part])
-        base = torch.cat([row.top[1] for row in part])
-        ours = logits.log_softmax(-1).gather(1, ids)
-        rest = (1 - base.exp().sum(-1)).clamp(min=1e-6)
-        ours_rest = (1 - ours.exp().sum(-1)).clamp(min=1e-6)
-        kl = (base.exp() * (base - ours)).sum(-1) + rest * (rest.log() - ours_rest.log())
-        torch.autograd.backward(weight * kl.mean())
+    def _drawn(self, rows: Sequence[Row], count: int, draw: str, weight: float) -> list[Part]:
+        """Some of the rows, weighted by the mean over their positions."""
+        drawn = random.Random(f"{self.job.seed}/{draw}").sample(rows, min(count, len(rows)))
+        return self.gradients.cut(drawn, weight / max(1, sum(row.positions for row in drawn)), held=True)
 
     def _report(self, epoch: int, share: float, final: bool) -> None:
         if self.progress is None:
@@ -400,19 +306,6 @@ def _linear_names(model: Any) -> list[str]:
     head = model.get_output_embeddings()
     linear = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)]
     return sorted({name.rpartition(".")[2] for name, part in linear if part is not head})
-
-
-def _micro(rows: Sequence[_Row], cells: int) -> Iterable[list[_Row]]:
-    """Rows in their order, in parts of at most that many cells (rows times the longest)."""
-    part: list[_Row] = []
-    for row in rows:
-        width = max(len(row.ids), *(len(other.ids) for other in part)) if part else len(row.ids)
-        if part and width * (len(part) + 1) > cells:
-            yield part
-            part = []
-        part.append(row)
-    if part:
-        yield part
 
 
 def _minutes(seconds: float) -> str:
