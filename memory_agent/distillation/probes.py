@@ -8,6 +8,7 @@ Kinds, and when an answer to one counts as a hit:
     stale             it names the superseded value and not the current one (bad)
     stranger          it gives a value of the graph to somebody unknown (bad)
     stranger_unknown  "I don't know" to that (good)
+    half_known        it gives a value of the graph to somebody unknown who has a known person's first name (bad)
     absent_attribute  it gives somebody else's value to a known subject who has none (bad)
     absent_unknown    "I don't know" to that (good)
     general           asked through the router, it equals the base's own answer byte for byte (good)
@@ -70,13 +71,14 @@ class Sample:
     inverse: int | None = 24
     stale: int | None = 8
     stranger: int | None = 10
+    half_known: int | None = 10
     absent_attribute: int | None = 10
     general: int | None = 24
     near_general: int | None = 6
     canary: int | None = 8
 
 
-EVERYTHING = Sample(*[None] * 8)
+EVERYTHING = Sample(*[None] * 9)
 """Every probe there is."""
 
 
@@ -108,12 +110,13 @@ def build(
     """
     data = load_data()
     rng = random.Random(f"probes {seed}")
-    values = tuple(sorted({fact.object for fact in facts}))
+    names = {fold(name) for name in known}
     kinds = {
         "paraphrase": _forward(facts, data),
         "inverse": _inverse(facts, data),
         "stale": _stale(facts, superseded, data),
-        "stranger": _strangers(facts, {fold(name) for name in known}, values, data),
+        "stranger": _strangers("stranger", facts, data.strangers, names, data),
+        "half_known": _strangers("half_known", facts, _half_known(facts, data), names, data),
         "absent_attribute": _absent(facts, data),
         "general": [Probe("general", question) for question in data.general],
         "near_general": _near(facts, data),
@@ -210,21 +213,24 @@ def _one_of_each(facts: Iterable[Fact]) -> list[Fact]:
     return list(firsts.values())
 
 
-def _strangers(facts: Sequence[Fact], known: set[str], values: tuple[str, ...], data: ProbeData) -> list[Probe]:
-    """Invented people; every other one has the first name of somebody known."""
+def _strangers(kind: str, facts: Sequence[Fact], names: Iterable[str], known: set[str], data: ProbeData) -> list[Probe]:
+    """Each of the names that nobody known has, asked for one attribute of each sort."""
     known = known | {fold(fact.subject) for fact in facts}
-    firsts = sorted({fact.subject.split()[0] for fact in facts if " " in fact.subject})
-    names = []
-    for n, invented in enumerate(data.strangers):
-        half = f"{firsts[n // 2 % len(firsts)]} {invented.split()[-1]}" if firsts and n % 2 else invented
-        if fold(half) not in known:
-            names.append(half)
+    values = tuple(sorted({fact.object for fact in facts}))
     return [
-        Probe("stranger", _fill(form, fact, name), wrong=values)
+        Probe(kind, _fill(form, fact, name), wrong=values)
         for name in names
+        if fold(name) not in known
         for fact in _one_of_each(facts)
         for form in data.forms(fact.predicate).forward[:1]
     ]
+
+
+def _half_known(facts: Sequence[Fact], data: ProbeData) -> list[str]:
+    """The first names of known people with the last names of strangers."""
+    firsts = sorted({fact.subject.split()[0] for fact in facts if " " in fact.subject})
+    lasts = [name.split()[-1] for name in data.strangers]
+    return [f"{firsts[n % len(firsts)]} {last}" for n, last in enumerate(lasts)] if firsts else []
 
 
 def _absent(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:

@@ -18,7 +18,7 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"batch": 12, "replay_prompts": 64},
+    "quick": {"epochs": 8, "batch": 12, "inverse_forms": 3, "replay_prompts": 64},
     "standard": {},
     "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
 }
@@ -71,7 +71,7 @@ class Recipe(Record):
     """Length of those beginnings."""
     near_openers: int = Field(default=8, ge=0)
     """Such questions about each taught value, as a thing of the world."""
-    opener_rows: int = Field(default=16, ge=0)
+    opener_rows: int = Field(default=12, ge=0)
     """Of them, in each step."""
     opener_weight: float = Field(default=1.0, ge=0)
     text_every: int = Field(default=4, ge=0)
@@ -85,7 +85,7 @@ class Recipe(Record):
     """A row whose every token has more than this is known."""
     keep_known: float = Field(default=0.25, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
-    known_share: float = Field(default=0.75, gt=0, le=1)
+    known_share: float = Field(default=0.8, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     def settled(self, facts: int) -> Recipe:

@@ -49,6 +49,14 @@ def test_absent_attributes_are_asked_of_those_who_lack_them() -> None:
     assert {("Rolf" in q, wrong) for q, _, wrong in asked} == {(True, ("fiddle", "lute")), (False, ("engraver",))}
 
 
+def test_half_known_strangers_share_a_first_name_with_somebody_and_no_more() -> None:
+    asked = [question for question, _, _ in of("half_known")]
+    firsts = {fact.subject.split()[0] for fact in FACTS if " " in fact.subject}
+    assert asked
+    assert all(any(first in question for first in firsts) for question in asked)
+    assert not any(fact.subject in question for fact in FACTS for question in asked)
+
+
 def test_strangers_are_nobody_that_is_known() -> None:
     first = load_data().strangers[0]
     assert any(first in question for question, _, _ in of("stranger"))
