@@ -15,13 +15,14 @@ DISTILL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint soak bench clean
+.PHONY: help setup demo test lint browser soak bench clean
 
 help:
 	@echo "make demo    the whole loop on an example conversation, in about six minutes on two cores"
 	@echo "make test    lint, types, import rules, tests"
 	@echo "make setup   .venv with everything, for carrying the work on"
 	@echo "make lint    lint, types, import rules"
+	@echo "make browser a Chromium for the inspector's tests, where it can be installed without asking"
 	@echo "make soak    the long tests"
 	@echo "make bench   measure: LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json"
 
@@ -58,8 +59,21 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The inspector is tested in a real browser. Debian's Chromium is installed where that needs no asking (as root, as
+# on a fresh CI machine); elsewhere its tests say what is missing and are skipped, unless MEMORY_AGENT_BROWSER=required.
+browser:
+	@for name in "$$MEMORY_AGENT_CHROMIUM" chromium chromium-browser google-chrome chrome; do \
+	  if [ -n "$$name" ] && command -v "$$name" >/dev/null 2>&1; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "Installing chromium for the inspector's tests"; \
+	  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core) >/dev/null 2>&1 \
+	    || echo "chromium could not be installed by apt-get" >&2; \
+	else echo "No Chromium here, so the inspector's browser tests are left out; install one" >&2; fi
+
 # Two workers, so each model gets one thread; one file stays on one worker, so its models load once.
-test: lint
+test: lint browser
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 soak: $(STAMP)

@@ -1,4 +1,4 @@
-"""Verbs that look at the graph and into records: `graph`, `show`, `explain`, `history`, `diff`."""
+"""Verbs that look at the graph and into records: `graph`, `show`, `explain`, `history`, `diff`, `inspect`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
-    for function in (graph, show, explain, history, diff):
+    for function in (graph, show, explain, history, diff, inspect):
         verb(app)(function)
 
 
@@ -204,11 +204,11 @@ def diff(
 
     def show(out: Console) -> None:
         out.print(f"from {found.since:%Y-%m-%d %H:%M:%S} to {found.until:%Y-%m-%d %H:%M:%S} UTC", style="dim")
-        marks = {"added": ("+", "green"), "changed": ("~", "cyan"), "closed": ("-", "red")}
+        marks = {"added": ("+", "green"), "changed": ("~", "cyan"), "confirmed": ("=", "dim"), "closed": ("-", "red")}
         marks |= {"stale": ("?", "yellow"), "disputed": ("!", "yellow")}
         for name, (mark, style) in marks.items():
             for fact in getattr(found, name):
-                out.print(f"{mark} {name:8} {_when(fact)}", style=style, markup=False)
+                out.print(f"{mark} {name:9} {_when(fact)}", style=style, markup=False)
         for refused in found.rejected:
             out.print(
                 f"x rejected {refused.proposed} ({refused.reason}) [{refused.episode_id}]", style="dim", markup=False
@@ -221,3 +221,49 @@ def _when(fact: Fact) -> str:
     until = f" to {fact.valid_to}" if fact.valid_to else ""
     because = f", {fact.because}" if fact.because else ""
     return f"{fact.text} ({fact.status}, from {fact.valid_from or '?'}{until}{because}) [{fact.id}]"
+
+
+def inspect(
+    place: Place,
+    export: Annotated[Path | None, typer.Option("--export", help="Write the pages as one file, and end.")] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on this machine; 0 for a free one.")] = 0,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser.")] = True,
+) -> None:
+    """Open the inspector: see what is known, why, since when, and what weights know. Until interrupted."""
+    if export is not None:
+        from memory_agent.views import inspector_html
+
+        with place.memory() as memory:
+            write(export, inspector_html(memory.space))
+            user = memory.space.user
+        found = {"file": str(export), "user": user}
+        place.emit(found, lambda out: out.print(f"The memory of {user} in {export}", markup=False))
+        return
+    _serve_inspector(place, port, open_)
+
+
+def _serve_inspector(place: Place, port: int, browse: bool) -> None:
+    from memory_agent.config import Settings
+    from memory_agent.memories import Memories
+    from memory_agent.server.run import inspect
+    from memory_agent.space import space_key
+
+    settings = Settings.load(store=place.store, user=place.user, tenant=place.tenant)
+    space_key(settings.tenant, settings.user)
+
+    def opened(address: str) -> None:
+        def show(out: Console) -> None:
+            out.print(address, markup=False, soft_wrap=True)
+            out.print("Ctrl-C ends it.", style="dim")
+
+        place.emit({"url": address}, show)
+        if browse:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    with Memories(settings=settings) as memories:
+        try:
+            inspect(memories, settings.user, port, opened)
+        except OSError as error:
+            raise InvalidInput(f"port {port} cannot be had: {error.strerror}; --port 0 takes a free one") from error

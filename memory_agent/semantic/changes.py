@@ -1,4 +1,4 @@
-"""What changed in the graph between two moments of knowing: added, closed, stale, disputed, changed, rejected.
+"""What changed in the graph between two moments of knowing: added, closed, stale, disputed, changed, confirmed.
 
 Both moments lie on the axis of transaction time: what was believed then, whatever it was true of.
 A consolidation is the difference between just before it and its end.
@@ -16,6 +16,7 @@ from memory_agent.semantic.query import STANDING, Moment, instant
 from memory_agent.space import Space
 
 TICK = timedelta(microseconds=1)
+_KINDS = ("added", "closed", "stale", "disputed", "changed", "confirmed")
 _SAID = ("subject", "predicate", "object", "valid_from", "valid_to", "polarity", "modality", "status", "text")
 
 
@@ -32,6 +33,8 @@ class Difference(Record):
     disputed: tuple[Fact, ...] = ()
     changed: tuple[Fact, ...] = ()
     """Stands as before, with other words or dates."""
+    confirmed: tuple[Fact, ...] = ()
+    """Says what it said, and was said again."""
     rejected: tuple[Rejection, ...] = ()
     """Proposals that the runs in between refused, with the reason."""
 
@@ -71,7 +74,7 @@ def between(facts: Iterable[Fact], rejected: Iterable[Rejection], since: datetim
         for moment, believed in ((since, before), (until, after)):
             if fact.recorded_at <= moment and (fact.retired_at is None or moment < fact.retired_at):
                 believed[fact.id] = fact
-    found: dict[str, list[Fact]] = {name: [] for name in ("added", "closed", "stale", "disputed", "changed")}
+    found: dict[str, list[Fact]] = {name: [] for name in _KINDS}
     for id, fact in after.items():
         if kind := _kind(before.get(id), fact):
             found[kind].append(fact)
@@ -90,7 +93,9 @@ def _kind(was: Fact | None, fact: Fact) -> str | None:
     if was.status in STANDING and fact.status not in STANDING:
         return "closed"
     same = all(getattr(was, name) == getattr(fact, name) for name in _SAID)
-    return None if same else "changed"
+    if not same:
+        return "changed"
+    return "confirmed" if len(fact.sources) > len(was.sources) else None
 
 
 def _moment(given: Moment, runs: Mapping[str, Run], *, first: bool) -> datetime:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from memory_agent.errors import InvalidInput, MissingExtra
 
@@ -47,3 +51,24 @@ def run(memories: Memories, host: str, port: int, options: Options | None = None
         raise MissingExtra("the server", "server") from error
     app = application(memories, host, options)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def inspect(memories: Memories, user: str, port: int, opened: Callable[[str], None]) -> None:
+    """Serve the inspector on this machine alone until interrupted; `opened` gets its address once it listens.
+
+    The address carries a key of this process after its "#", which browsers send nowhere. Keys of the
+    store open it as well. Raises MissingExtra, and OSError when the port is taken; port 0 takes a free one.
+    """
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtra("the inspector", "server") from error
+    from memory_agent.server import create_app
+    from memory_agent.server.serving import Options
+
+    key = secrets.token_urlsafe(32)
+    app = create_app(memories, Options(own_key=key, requests_per_minute=0))
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+        opened(f"http://127.0.0.1:{listening.getsockname()[1]}/inspector?{urlencode({'user': user})}#key={key}")
+        uvicorn.Server(config).run(sockets=[listening])

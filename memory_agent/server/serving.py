@@ -6,6 +6,7 @@ within the tenant is in the path, or in the `user` field of an OpenAI request.
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import logging
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 OPEN = "open"
 """The id of who asks where no keys are asked for."""
+OWN = "own"
+"""The id of who asks with the process's own key."""
 _BUCKETS = 10_000
 
 
@@ -40,6 +43,8 @@ class Options:
     """How to serve. `keyless` lets everybody in as an admin of the settings' tenant; only for loopback."""
 
     keyless: bool = False
+    own_key: str = ""
+    """A key of this process alone, kept in no store: whoever has it is an admin of the settings' tenant."""
     requests_per_minute: int = 1200
     """Of one key; 0 for no limit. Refused keys count against their address, at a tenth of it."""
     most_bytes: int = 4 * 1024 * 1024
@@ -134,7 +139,11 @@ async def authenticate(request: Request) -> Principal:
         return known
     serving = serving_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if token and scheme.lower() == "bearer" and not serving.options.keyless:
+    principal: Principal | None
+    own = serving.options.own_key
+    if own and scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), own.encode()):
+        principal = Principal(OWN, serving.memories.settings.tenant, "admin")
+    elif token and scheme.lower() == "bearer" and not serving.options.keyless:
         principal = await anyio.to_thread.run_sync(serving.keys.check, token.strip())
     else:
         principal = _anybody(request, serving)

@@ -180,7 +180,7 @@ def run(snapshot: Snapshot, id: str) -> Row:
     row: Row = {"run": _run_row(found)}
     if found.job == "consolidate":
         difference = changes.of_run(snapshot.facts, snapshot.rejections, found)
-        for part in ("added", "changed", "closed", "stale", "disputed"):
+        for part in ("added", "changed", "confirmed", "closed", "stale", "disputed"):
             row[part] = [_changed(fact) for fact in getattr(difference, part)]
         row["rejected"] = [
             {"id": r.id, "text": r.proposed, "reason": r.reason, "episode": r.episode_id}

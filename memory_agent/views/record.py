@@ -38,7 +38,7 @@ def record_view(snapshot: Snapshot, id: str) -> Row:
     elif isinstance(record, Entity):
         merged = [e for e in snapshot.entities.values() if e.merged_into == record.id]
         page["supports"] = rows([*snapshot.facts_of.get(record.id, ()), *merged])
-        page["can"] = ["forget"]
+        page["can"] = ["split" if record.merged_into else "merge", "forget"]
     elif isinstance(record, Episode):
         page["fields"] += [["flags", ", ".join(record.flags)]] if record.flags else []
         page["supports"] = rows(

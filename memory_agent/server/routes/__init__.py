@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from memory_agent.server.routes import graph, health, learning, recall, records, spaces, turns
+from memory_agent.server.routes import graph, health, inspector, learning, recall, records, spaces, turns
 
 routers: tuple[APIRouter, ...] = (
     spaces.router,
@@ -15,6 +15,7 @@ routers: tuple[APIRouter, ...] = (
     records.forgetting,
     learning.router,
     learning.beginning,
+    inspector.router,
 )
-open_routers: tuple[APIRouter, ...] = (health.router,)
+open_routers: tuple[APIRouter, ...] = (health.router, inspector.open_router)
 """Those that ask for no key."""

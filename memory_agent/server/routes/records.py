@@ -41,6 +41,20 @@ class Correction(BaseModel, extra="forbid"):
     content: str | None = Field(default=None, min_length=1, max_length=100_000)
 
 
+class MergeIn(BaseModel, extra="forbid"):
+    """Two entities that are one."""
+
+    id: str = Field(min_length=1, max_length=600)
+    into: str = Field(min_length=1, max_length=600)
+    """The one that stays."""
+
+
+class SplitIn(BaseModel, extra="forbid"):
+    """An entity that was merged into another by mistake."""
+
+    id: str = Field(min_length=1, max_length=600)
+
+
 class ForgetIn(BaseModel, extra="forbid"):
     """What to forget: any record's id, or `session:<name>`."""
 
@@ -83,6 +97,18 @@ def get(memory: ReadMemory, id: Id) -> Record:
 def correct(memory: WriteMemory, id: Id, body: Correction) -> Record:
     """Correct a fact or a turn; the record as it now is."""
     return shown(memory.update(id, **body.model_dump()))
+
+
+@router.post("/merge")
+def merge(memory: WriteMemory, body: MergeIn) -> Record:
+    """Let one entity be another from now on; the one that stays."""
+    return shown(memory.merge(body.id, body.into))
+
+
+@router.post("/split")
+def split(memory: WriteMemory, body: SplitIn) -> Record:
+    """Take back a merge; the entity, on its own again."""
+    return shown(memory.split(body.id))
 
 
 @forgetting.post("/forget")

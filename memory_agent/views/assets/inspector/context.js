@@ -14,7 +14,7 @@
     const ask = async (event) => {
       event.preventDefault();
       kept.question = question.value; kept.budget = Number(budget.value);
-      fill(answers); fill(out, Parts.wait("Searching…"));
+      fill(answers); fill(out, Parts.wait("Searching… the first question loads the models."));
       try { fill(out, shown(await Source.send("POST", "/context", { question: question.value, budget: kept.budget }))); }
       catch (error) { fill(out, h("p.bad", { role: "alert" }, error.message)); }
     };

@@ -11,6 +11,7 @@
   const measure = (() => {
     let context = null;
     return (text, size, weight = 400) => {
+      if (typeof document === "undefined") return text.length * size * 0.56; // no page, as in tests
       context = context || document.createElement("canvas").getContext("2d");
       context.font = `${weight} ${size}px ${FONT}`;
       return context.measureText(text).width;
@@ -31,7 +32,7 @@
         "border-width": 1.4, "border-color": of("edge"), color: of("ink"), "font-family": FONT, "font-size": 13, "text-valign": "center", "text-halign": "center",
         "text-wrap": "wrap", "text-max-width": 400, "min-zoomed-font-size": 6, "overlay-opacity": 0, "transition-property": "none" } },
       { selector: "node.entity", style: { "font-weight": 600, "border-width": 1.8, "border-color": of("ink") } },
-      { selector: "node.hub", style: { "background-color": of("ink"), color: of("bg"), "font-size": 15, "font-weight": 650 } },
+      { selector: "node.hub", style: { "background-color": of("ink"), color: of("bg"), "font-size": 15, "font-weight": 700 } },
       { selector: "node.bundle", style: { "border-style": "double", "border-width": 4, "font-size": 12 } },
       { selector: "node.group", style: { shape: "ellipse", "background-color": of("group"), "border-color": of("accent"), "font-weight": 600, "font-size": "data(size)", "min-zoomed-font-size": 5 } },
       ...values,
@@ -44,14 +45,14 @@
       { selector: "edge.past", style: { "line-style": "dashed" } },
       { selector: "edge.doubt", style: { "line-style": "dotted", width: 2.2 } },
       { selector: ".gone", style: { display: "none" } },
-      { selector: ".off", style: { opacity: 0.13 } },
+      { selector: ".off", style: { opacity: 0.2 } },
       { selector: "node.chosen", style: { "border-color": of("accent"), "border-width": 4, opacity: 1 } },
       { selector: "edge.chosen", style: { width: 4, opacity: 1, "z-index": 9 } },
     ];
   }
 
   class Drawing {
-    constructor(box, data, act) {
+    constructor(box, data, act) { // without a box nothing is painted, but everything else is done
       this.data = data;
       this.act = act;
       this.nodes = data.nodes.map((node) => ({ ...node, name: clean(node.name) }));
@@ -66,7 +67,7 @@
       this.places = new Map();
       this.chosen = null;
       this.seen = new Map();
-      this.cy = cytoscape({ container: box, style: sheet(), layout: { name: "preset" }, minZoom: 0.03, maxZoom: 3, boxSelectionEnabled: false, autounselectify: true });
+      this.cy = cytoscape({ container: box, headless: !box, style: box ? sheet() : [], layout: { name: "preset" }, minZoom: 0.03, maxZoom: 3, boxSelectionEnabled: false, autounselectify: true });
       this.cy.on("tap", (event) => {
         if (event.target === this.cy) this.act.choose(null);
         else this.act.choose(this.whatIs(event.target));
@@ -115,6 +116,11 @@
       this.isOverview = overview;
       this.cy.fit(undefined, 36);
       if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(); }
+      // On a phone the whole would be too small to read: begin at what is best known.
+      if (this.cy.width() < 520 && this.cy.zoom() < 0.6 && this.cy.container()) {
+        this.cy.zoom(0.62);
+        this.cy.center(this.cy.nodes().max((node) => node.degree()).ele);
+      }
       this.shown = null;
       this.draw();
     }
@@ -185,7 +191,8 @@
         ...sorted.map(([, node]) => {
           const hub = node.entity && this.touching.get(node.id).length >= HUB;
           const label = cut(node.name, 30), size = hub ? 15 : 13;
-          return { id: node.id, label, w: Math.max(34, measure(label, size, node.entity ? 650 : 400) + (hub ? 30 : 20)), h: hub ? 36 : 27, node, hub };
+          const lines = node.entity && this.touching.get(node.id).length > 1 ? [0] : this.touching.get(node.id).map((edge) => measure(this.words(edge), 11) + 26);
+          return { id: node.id, label, line: Math.max(58, ...lines), w: Math.max(34, measure(label, size, node.entity ? 650 : 400) + (hub ? 30 : 20)), h: hub ? 36 : 27, node, hub };
         }),
         ...bundles.map((bundle) => {
           const label = `${bundle.predicate}\n${many(bundle.members.length, "value")}`;
@@ -203,16 +210,20 @@
       return { group: "nodes", data, position: { ...places.get(box.id) }, classes };
     }
 
-    edgeElement(edge) {
+    words(edge) {
       const fact = edge.versions[edge.versions.length - 1];
       const words = fact.modality === "actual" ? fact.predicate : `${fact.predicate} (${fact.modality})`;
-      const label = cut(clean(fact.negated ? `not: ${words}` : words), 26);
-      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label }, classes: `cls-${fact.cls}` };
+      return cut(clean(fact.negated ? `not: ${words}` : words), 26);
+    }
+
+    edgeElement(edge) {
+      const { cls } = edge.versions[edge.versions.length - 1];
+      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}` };
     }
 
     placed(name, boxes, links) {
       if (!this.places.has(name)) {
-        const { clientWidth: width, clientHeight: height } = this.cy.container();
+        const { clientWidth: width, clientHeight: height } = this.cy.container() || { clientWidth: 1000, clientHeight: 700 };
         this.places.set(name, Places.place(boxes, links, Math.max(0.7, Math.min(2.2, width / Math.max(height, 1)))));
       }
       return this.places.get(name);

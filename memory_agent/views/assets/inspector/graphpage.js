@@ -81,15 +81,15 @@
     }
 
     times() {
-      const valid = this.slider("when", "True at", this.validStops, kept.when, (moment) => { kept.when = moment; });
-      const known = this.slider("known", "Known at", this.knownStops, kept.known === Moments.NOW ? null : kept.known, (moment) => { kept.known = moment === null ? Moments.NOW : moment; });
+      const valid = this.slider("when", "True at", this.validStops, this.data.facts.flatMap((fact) => [fact.start, fact.end]), kept.when, (moment) => { kept.when = moment; });
+      const known = this.slider("known", "Known at", this.knownStops, this.data.facts.flatMap((fact) => [fact.recorded, fact.retired]), kept.known === Moments.NOW ? null : kept.known, (moment) => { kept.known = moment === null ? Moments.NOW : moment; });
       this.play = h("button.play", { type: "button", "aria-label": "Play time", title: "Play time", on: { click: () => this.toggle(valid) } }, "▶");
       valid.row.append(this.play);
       return h("div.times", { role: "group", "aria-label": "Time" }, valid.row, known.row);
     }
 
     // A slider over the days on which something changes; its right end is now.
-    slider(id, word, stops, moment, set) {
+    slider(id, word, stops, moments, moment, set) {
       const at = moment === null ? stops.length : Math.max(0, stops.indexOf(moment));
       const output = h("output", { for: id });
       const input = h("input", { type: "range", id, min: 0, max: stops.length, value: at, step: 1, disabled: stops.length < 1 });
@@ -106,17 +106,22 @@
       });
       said();
       const hint = id === "when" ? "what was true then" : "what this memory believed then";
-      return { input, row: h("div.time", {}, h("label", { for: id, title: hint }, word), this.marks(stops), input, output) };
+      return { input, row: h("div.time", {}, h("label", { for: id, title: hint }, word), this.marks(stops, moments), input, output) };
     }
 
-    // Years under the slider, where there are not too many stops apart.
-    marks(stops) {
-      const mark = svg("svg", { class: "marks", viewBox: "0 0 1000 10", preserveAspectRatio: "none", "aria-hidden": "true" });
-      let year = "";
-      stops.forEach((stop, n) => {
-        const now = day(stop).slice(0, 4);
-        if (now !== year) mark.append(svg("rect", { x: ((n / Math.max(stops.length, 1)) * 1000).toFixed(1), y: 0, width: 2, height: 10 }));
-        year = now;
+    // How much changes at each stop, as small bars over the slider.
+    marks(stops, moments) {
+      const mark = svg("svg", { class: "marks", viewBox: `0 0 ${Math.max(stops.length, 1) * 10} 20`, preserveAspectRatio: "none", "aria-hidden": "true" });
+      const counts = stops.map(() => 0);
+      let at = 0;
+      for (const moment of moments.filter((one) => one !== null).sort((a, b) => a - b)) {
+        while (at < stops.length - 1 && stops[at] < moment) at++;
+        if (counts.length) counts[at]++;
+      }
+      const most = Math.max(1, ...counts);
+      counts.forEach((n, place) => {
+        const high = (18 * Math.sqrt(n / most)).toFixed(1);
+        mark.append(svg("rect", { x: place * 10 + 1, y: 20 - high, width: 8, height: high }));
       });
       return mark;
     }

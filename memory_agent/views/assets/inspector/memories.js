@@ -70,6 +70,8 @@
     const made = [];
     if (found.can.includes("edit")) made.push(h("button", { type: "button", on: { click: () => edit(id, fields) } }, "Correct"));
     if (found.can.includes("correct")) made.push(h("button", { type: "button", on: { click: () => correct(found, id) } }, "Correct the words"));
+    if (found.can.includes("merge")) made.push(h("button", { type: "button", on: { click: () => merge(found, id) } }, "Merge into…"));
+    if (found.can.includes("split")) made.push(h("button", { type: "button", on: { click: () => split(found, id) } }, "Split off again…"));
     if (found.can.includes("forget")) made.push(h("button.danger", { type: "button", on: { click: () => forget(id, found.title) } }, "Forget…"));
     return made;
   }
@@ -103,6 +105,25 @@
     });
   }
 
+  async function merge(found, id) {
+    const { nodes } = await Source.get("graph");
+    const others = nodes.filter((node) => node.entity && node.id !== id).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const into = h("select", { required: true }, others.map((node) => h("option", { value: node.id }, `${node.name} (${node.type})`)));
+    dialog("Are they one?", h("div", {}, h("p", {}, h("b", {}, h("bdi", {}, found.title)), " is from now on the same as"), field("the one whose name stays", into), h("p.soft", {}, "It can be taken back: what was read keeps its own entity.")), "Merge", async () => {
+      const kept = await Source.send("POST", "/merge", { id, into: into.value });
+      told("They are one now.", "good");
+      root.App.go(["record", kept.record.id]);
+    });
+  }
+
+  function split(found, id) {
+    dialog("Split off again?", h("p", {}, h("bdi", {}, found.title), " is on its own again, with the facts that were read of it."), "Split", async () => {
+      await Source.send("POST", "/split", { id });
+      told("They are two again.", "good");
+      root.App.go(["record", id]);
+    });
+  }
+
   // Nothing is forgotten before it was shown what else goes.
   function forget(id, title) {
     const reason = h("input", { value: "asked for", required: true, "aria-label": "Why" });
@@ -118,7 +139,7 @@
         const text = new Map([...graph.nodes.map((n) => [n.id, n.name]), ...graph.facts.map((f) => [f.id, f.text])]);
         fill(what, h("p", {}, "This would go: ", h("b", {}, summed(report)), "."),
           h("ul.records", {}, Object.entries(report.forgotten).filter(([kind]) => kind !== "claim").flatMap(([kind, ids]) => ids.slice(0, 12).map((one) => h("li", {}, h("small", {}, kind), " ", h("bdi", {}, text.get(one) || one))))),
-          report.redacted.length ? h("p", {}, `${many(report.redacted.length, "turn")} stay, with these words cut out.`) : null,
+          report.redacted.length ? h("p", {}, `${many(report.redacted.length, "turn")} ${report.redacted.length === 1 ? "stays" : "stay"}, with these words cut out.`) : null,
           report.adapters_off.length ? h("p.bad", {}, `${many(report.adapters_off.length, "adapter")} would be switched off.`) : null);
         go.disabled = false;
       }).catch((error) => fill(what, h("p.bad", {}, error.message)));

@@ -5,7 +5,7 @@
 "use strict";
 (function (root) {
   const GAP = 9;
-  const LINE = 84; // room for the words on an edge
+  const LINE = 64; // least room for the words on an edge
   const TURN = 2 * Math.PI;
 
   function neighboursOf(nodes, links) {
@@ -34,7 +34,19 @@
   const apart = (a, b, gap) =>
     Math.abs(a.x - b.x) >= (a.w + b.w) / 2 + gap || Math.abs(a.y - b.y) >= (a.h + b.h) / 2 + gap;
 
-  // Leaves on an ellipse around the owner's box, in order, none over another; null when they do not fit.
+  // How far a box reaches from its centre in a direction.
+  const rim = (box, cos, sin) => Math.min(box.w / 2 / Math.max(Math.abs(cos), 1e-6), box.h / 2 / Math.max(Math.abs(sin), 1e-6));
+
+  // Whether the line that leaves the middle in this direction would run through the box.
+  function crosses(at, angle) {
+    const cos = Math.cos(angle), sin = Math.sin(angle), along = at.x * cos + at.y * sin;
+    if (along <= 0) return false;
+    const across = Math.abs(at.y * cos - at.x * sin);
+    return across < (Math.abs(sin) * at.w + Math.abs(cos) * at.h) / 2 + 5;
+  }
+
+  // Leaves around the owner's box, in order, none over another or over a line that leads elsewhere; null when they
+  // do not fit. Each is as far from the rim as the ring, and as the words on its own edge, need.
   function ring(owner, leaves, radius, gap, blocked) {
     const placed = [];
     let angle = -Math.PI / 2, used = 0;
@@ -43,9 +55,10 @@
       let spot = null;
       while (used < TURN) {
         const cos = Math.cos(angle), sin = Math.sin(angle);
-        const at = { x: cos * (radius * 1.12 + owner.w / 4 + leaf.w / 2), y: sin * (radius * 0.86 + leaf.h / 2), w: leaf.w, h: leaf.h };
-        const free = blocked.every((other) => Math.abs(Math.atan2(Math.sin(angle - other), Math.cos(angle - other))) > 0.3);
-        if (free && placed.every((other) => apart(at, other, gap))) { spot = at; break; }
+        const far = rim(owner, cos, sin) + rim(leaf, cos, sin) + Math.max(radius, leaf.line || LINE);
+        const at = { x: cos * far, y: sin * far, w: leaf.w, h: leaf.h };
+        const free = placed.every((other) => apart(at, other, gap) && !crosses(other, angle) && !crosses(at, other.angle));
+        if (free && !blocked.some((other) => crosses(at, other))) { spot = { ...at, angle }; break; }
         angle += step; used += step;
       }
       if (!spot) return null;
@@ -56,7 +69,7 @@
 
   function fan(owner, leaves, blocked) {
     if (!leaves.length) return [];
-    let radius = LINE + owner.h / 2, placed = null;
+    let radius = 44, placed = null;
     while (!(placed = ring(owner, leaves, radius, GAP, blocked))) radius *= 1.12;
     let low = GAP, high = 140; // the same ring with as much air as it allows
     for (let n = 0; n < 6; n++) {
@@ -66,43 +79,48 @@
     return placed;
   }
 
+  // Half the width and height that a node needs with what hangs on it.
   const reachOf = (owner, placed) => placed.reduce(
-    (most, leaf) => Math.max(most, Math.hypot(Math.abs(leaf.x) + leaf.w / 2, Math.abs(leaf.y) + leaf.h / 2)),
-    Math.hypot(owner.w, owner.h) / 2) + GAP;
+    (most, leaf) => ({ x: Math.max(most.x, Math.abs(leaf.x) + leaf.w / 2 + GAP), y: Math.max(most.y, Math.abs(leaf.y) + leaf.h / 2 + GAP) }),
+    { x: owner.w / 2 + GAP, y: owner.h / 2 + GAP });
 
-  // Springs between linked nodes, and no two discs over one another.
+  // How far the ellipse within those halves reaches in a direction (a unit vector).
+  const towards = (reach, ux, uy) => 1 / Math.sqrt((ux / reach.x) ** 2 + (uy / reach.y) ** 2);
+
+  // Springs between linked nodes, and nothing over anything else.
   function spread(ids, near, reach) {
     const at = new Map();
     const rank = [...ids].sort((a, b) => near.get(b).size - near.get(a).size || (a < b ? -1 : 1));
-    const mean = ids.reduce((sum, id) => sum + reach.get(id), 0) / ids.length;
+    const mean = ids.reduce((sum, id) => sum + (reach.get(id).x + reach.get(id).y) / 2, 0) / ids.length;
     rank.forEach((id, n) => {
-      const angle = n * 2.399963, radius = 2 * mean * Math.sqrt(n);
+      const angle = n * 2.399963, radius = 1.4 * mean * Math.sqrt(n);
       at.set(id, { x: Math.cos(angle) * radius, y: Math.sin(angle) * radius });
     });
-    const inside = new Set(ids), rounds = ids.length > 400 ? 60 : ids.length > 150 ? 140 : 320;
+    const rounds = ids.length > 400 ? 60 : ids.length > 150 ? 140 : 340;
     for (let round = 0; round < rounds; round++) {
       const heat = 1 - round / rounds, push = new Map(rank.map((id) => [id, { x: 0, y: 0 }]));
       for (let i = 0; i < rank.length; i++) for (let j = i + 1; j < rank.length; j++) {
         const a = at.get(rank[i]), b = at.get(rank[j]);
-        let dx = a.x - b.x, dy = a.y - b.y, d = Math.hypot(dx, dy) || 0.01;
+        let dx = a.x - b.x, dy = a.y - b.y;
+        const d = Math.hypot(dx, dy) || 0.01;
+        dx = dx / d || 0.7; dy = dy / d || 0.7;
         const linked = near.get(rank[i]).has(rank[j]);
-        const rest = reach.get(rank[i]) + reach.get(rank[j]) + (linked ? LINE : 30);
+        const rest = towards(reach.get(rank[i]), dx, dy) + towards(reach.get(rank[j]), dx, dy) + (linked ? LINE : 26);
         let force = 0;
         if (d < rest) force = (rest - d) / 2;
-        else if (linked) force = (rest - d) * 0.12;
-        else force = Math.min(6, (rest * rest) / (d * d) * 6) * heat;
-        dx = (dx / d) * force; dy = (dy / d) * force;
+        else if (linked) force = (rest - d) * 0.2;
+        else if (d < 2 * rest) force = (2 - d / rest) * mean * 0.08 * heat;
         const p = push.get(rank[i]), q = push.get(rank[j]);
-        p.x += dx; p.y += dy; q.x -= dx; q.y -= dy;
+        p.x += dx * force; p.y += dy * force; q.x -= dx * force; q.y -= dy * force;
       }
       for (const id of rank) {
         const p = push.get(id), spot = at.get(id), size = Math.hypot(p.x, p.y) || 1;
-        const most = (40 + mean) * (0.25 + heat), scale = Math.min(1, most / size);
+        const most = (40 + mean) * (0.2 + heat), scale = Math.min(1, most / size);
         // A light pull to the middle keeps parts that only repel each other together.
-        spot.x += p.x * scale - spot.x * 0.004; spot.y += p.y * scale - spot.y * 0.008;
+        spot.x += p.x * scale - spot.x * 0.012; spot.y += p.y * scale - spot.y * 0.02;
       }
     }
-    return inside.size ? at : new Map();
+    return at;
   }
 
   function components(ids, near) {
@@ -141,7 +159,8 @@
     return found;
   }
 
-  // Positions of all nodes, id -> {x, y}. `nodes` are {id, w, h}, in the order their leaves shall stand in; `links` pairs of ids.
+  // Positions of all nodes, id -> {x, y}. `nodes` are {id, w, h, line}, leaves in the order they shall stand in,
+  // `line` the room that the words on a leaf's edge need; `links` pairs of ids.
   function place(nodes, links, ratio = 1.5) {
     if (!nodes.length) return new Map();
     const near = neighboursOf(nodes, links), box = new Map(nodes.map((node) => [node.id, node]));

@@ -48,7 +48,7 @@
     return h("p.buttons", {}, h("button", { type: "button", on: { click: consolidate } }, "Consolidate now"), h("button", { type: "button", on: { click: distill } }, "Distill now"), bar, word);
   }
 
-  const SIGNS = [["added", "+", "Added"], ["changed", "~", "Changed"], ["closed", "−", "Closed"], ["stale", "?", "Stale"], ["disputed", "!", "Disputed"]];
+  const SIGNS = [["added", "+", "Added"], ["changed", "~", "Changed"], ["confirmed", "=", "Confirmed"], ["closed", "−", "Closed"], ["stale", "?", "Stale"], ["disputed", "!", "Disputed"]];
 
   function consolidation(run) {
     const { report } = run.run;

@@ -1,0 +1,160 @@
+"""What the browser tests share: the store they look at, what they watch while they do, and where pictures go."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+from students import random_adapter
+
+from memory_agent.distillation import registry
+from memory_agent.memories import Memories
+from memory_agent.memory import Memory
+from memory_agent.models.local import LocalModel
+from memory_agent.records import Adapter, Fact, Run
+from memory_agent.testing import FrozenClock
+
+CONVERSATION = Path(__file__).parents[2] / "examples" / "data" / "conversation.jsonl"
+SHOTS = Path(os.environ.get("MEMORY_AGENT_SCREENSHOTS", "out/screenshots"))
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+USER = "maren"
+KEY = "the-key-of-this-process"
+PATIENCE = 60_000
+"""Milliseconds to wait for something to appear: the machine may be busy."""
+expect.set_options(timeout=PATIENCE)
+
+
+def find_chromium() -> str | None:
+    """The browser of this machine, or the one named by MEMORY_AGENT_CHROMIUM."""
+    named = os.environ.get("MEMORY_AGENT_CHROMIUM")
+    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def remember(memory: Memory, clock: FrozenClock) -> None:
+    """Take the example conversation in session by session, each consolidated in the evening."""
+    turns = [json.loads(line) for line in CONVERSATION.read_text("utf-8").splitlines()]
+    for _, some in groupby(turns, key=lambda turn: turn["session"]):
+        session = list(some)
+        clock.set(datetime.fromisoformat(session[-1]["at"]) + timedelta(hours=8))
+        memory.add(session)
+        memory.consolidate()
+
+
+def put_weights(memory: Memory, folder: Path, student: Path) -> None:
+    """Two sets of weights that passed the gate, the older set back, and a third that was refused."""
+    space = memory.space
+    facts = [f for f in memory.facts() if f.status == "current" and f.modality == "actual"][:12]
+    base = LocalModel.load(space.settings).revision
+    made = []
+    for number, state in enumerate(("previous", "promoted", "refused")):
+        sha, _ = registry.keep(space, random_adapter(student, folder / state, seed=number), {})
+        run = Run(
+            id=f"run_distill{number}",
+            job="distill",
+            state="refused" if state == "refused" else "done",
+            started_at=space.clock.now() + timedelta(hours=number),
+            ended_at=space.clock.now() + timedelta(hours=number, minutes=4),
+            report=_report(facts, sha, state == "refused"),
+        )
+        adapter = Adapter.model_validate(
+            {
+                "id": sha,
+                "shard": "people",
+                "state": state,
+                "base": base,
+                "facts": tuple(f"{fact.id}@{fact.version}" for fact in facts),
+                "entities": tuple(sorted({fact.subject_id for fact in facts})),
+                "sha256": sha,
+                "created_at": run.ended_at,
+                "run": run.id,
+                "scorecard": _scorecard(state == "refused"),
+                "reasons": ("paraphrase 0.650 is below 0.75",) if state == "refused" else (),
+            }
+        )
+        made += [run, adapter]
+    with space.ledger.transaction() as tx:
+        tx.put(*made)
+
+
+def _report(facts: list[Fact], sha: str, refused: bool) -> dict[str, Any]:
+    return {
+        "promoted": not refused,
+        "reasons": ["shard people: paraphrase 0.650 is below 0.75"] if refused else [],
+        "adapters": [] if refused else [sha],
+        "facts": [fact.id for fact in facts],
+        "refused": {},
+        "rows": 300,
+        "tokens": 90_000,
+        "seconds": 220.0,
+    }
+
+
+def _scorecard(refused: bool) -> dict[str, Any]:
+    def score(hits: int, n: int, low: float, high: float) -> dict[str, Any]:
+        return {"n": n, "hits": hits, "rate": hits / n, "low": low, "high": high}
+
+    return {
+        "kinds": {
+            "paraphrase": score(13, 20, 0.43, 0.82) if refused else score(18, 20, 0.7, 0.97),
+            "stranger": score(1, 30, 0.01, 0.17),
+            "general": score(12, 12, 0.76, 1.0),
+        },
+        "measures": {"perplexity_ratio": 1.1},
+        "examples": {"paraphrase": ["Where does Hana live? -> Aarhus"]},
+    }
+
+
+@dataclass
+class Served:
+    """A server that runs, and its application's state."""
+
+    url: str
+    memories: Memories
+    serving: Any
+
+    def at(self, page: str = "", user: str = USER, key: str = "") -> str:
+        """The address of a page; with `key`, one that hands the key over."""
+        return f"{self.url}/inspector?user={user}#{'key=' + key if key else page}"
+
+
+@dataclass
+class Watched:
+    """What went on while pages were open."""
+
+    origin: str
+    console: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    expected: set[str] = field(default_factory=set)
+    """Parts of console lines that the test means to cause."""
+
+    def watch(self, page: Page) -> Page:
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda line: self.console.append(line.text) if line.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("response", lambda got: self.failed.append(f"{got.status} {got.url}") if got.status == 404 else None)
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("dialog", lambda dialog: (self.console.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        return page
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.origin, "blob:", "data:", "file:")):
+            self.elsewhere.append(url)
+
+    def check(self) -> None:
+        told = [line for line in self.console if not any(part in line for part in self.expected)]
+        assert told == [], self.failed
+        assert self.elsewhere == [], "a request left the page's own origin"
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture of the page among the run's artefacts."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")

@@ -1,0 +1,270 @@
+"""Clicking through the inspector over a real store: what is known, why, since when, and what may be done about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from browsing import KEY, USER, Served, Watched, shot
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from memory_agent.records import Adapter, Fact
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+FACTS = "aside.panel ul.facts li"
+PLACES = "JSON.stringify(document.querySelector('.canvas')._cyreg.cy.nodes().map((n) => [n.id(), n.position()]).sort())"
+SHOWN = (
+    "document.querySelector('.canvas')._cyreg.cy.edges().filter((e) => e.visible())"
+    ".map((e) => [e.data('label'), e.hasClass('past')])"
+)
+
+
+def slide(page: Page, id: str, value: int) -> None:
+    page.evaluate(
+        "([id, value]) => { const s = document.getElementById(id); s.value = value;"
+        " s.dispatchEvent(new Event('input')) }",
+        [id, value],
+    )
+
+
+def go(page: Page, to: str) -> None:
+    page.evaluate("(to) => { location.hash = to }", f"#/{to}")
+
+
+def test_time_passes_and_nothing_moves(page: Page) -> None:
+    assert KEY not in page.url, "the key stays in no history"
+    expect(page.locator(FACTS).first).to_be_visible()
+    shot(page, "graph")
+    before, now = page.evaluate(PLACES), page.evaluate(SHOWN)
+    assert ["lives in", True] in now, "what is superseded is shown, faded"
+    slide(page, "when", 0)
+    expect(page.locator("output[for=when]")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d$"))
+    early = page.evaluate(SHOWN)
+    assert len(early) < len(now)
+    assert ["lives in", True] not in early
+    slide(page, "when", 999)
+    slide(page, "known", 0)
+    assert 0 < len(page.evaluate(SHOWN)) < len(now), "what was not known yet is not there"
+    assert page.evaluate(PLACES) == before
+    slide(page, "known", 999)
+    page.uncheck("#past")
+    assert ["lives in", True] not in page.evaluate(SHOWN)
+    assert page.evaluate(PLACES) == before
+
+
+def test_filters_search_and_a_click_lead_to_the_words(page: Page) -> None:
+    page.click("text=none")
+    expect(page.locator(".nothing")).to_be_visible()
+    page.check("[data-cls=family]")
+    assert {label for label, _ in page.evaluate(SHOWN)} == {"spouse", "sibling"}
+    page.click("button.plain:text-is('all')")
+    page.fill("#find", "bouzouki")
+    expect(page.locator(FACTS)).to_have_count(1)
+    page.fill("#find", "")
+    expect(page.locator(FACTS).nth(10)).to_be_visible()
+    at = page.evaluate(
+        "(() => { const cy = document.querySelector('.canvas')._cyreg.cy; const edge = cy.edges().filter((e) => "
+        "e.data('label') === 'spouse')[0]; const box = cy.container().getBoundingClientRect();"
+        " const p = edge.renderedMidpoint(); return [box.left + p.x, box.top + p.y] })()"
+    )
+    page.mouse.click(*at)
+    expect(page.locator("aside.panel h2")).to_contain_text("married")
+    expect(page.locator("blockquote").first).to_contain_text("married")
+    page.click("text=in the conversation")
+    expect(page.locator(".around mark")).to_contain_text("married")
+    shot(page, "graph-fact")
+
+
+def test_near_something_and_by_keyboard_alone(page: Page) -> None:
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#said")).not_to_be_empty()
+    name = page.locator("aside.panel h2").inner_text()
+    whole = len(page.evaluate(SHOWN))
+    page.keyboard.press("f")
+    expect(page.locator(".crumbs")).to_contain_text(name)
+    assert len(page.evaluate(SHOWN)) < whole
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator(".crumbs")).to_have_text("Everything")
+    assert len(page.evaluate(SHOWN)) == whole
+    page.focus("#when")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#when")).to_have_attribute("aria-valuetext", re.compile(r"\d{4}-"))
+
+
+def test_memories_filter_sort_and_open(page: Page) -> None:
+    go(page, "memories")
+    rows = page.locator("tbody tr")
+    expect(rows.nth(20)).to_be_visible()
+    page.select_option("label:has-text('Status') select", "superseded")
+    expect(page.locator("tbody")).to_contain_text("Aarhus")
+    assert rows.count() < 8
+    page.select_option("label:has-text('Status') select", "")
+    page.select_option("label:has-text('Weights') select", "known")
+    expect(rows).to_have_count(12)
+    page.select_option("label:has-text('Weights') select", "")
+    page.click("th[data-by=confidence] button")
+    expect(page.locator("th[data-by=confidence]")).to_have_attribute("aria-sort", "ascending")
+    shown = [float(text) for text in page.locator("tbody tr td:nth-child(7)").all_inner_texts()]
+    assert shown == sorted(shown)
+    shot(page, "memories")
+    page.select_option("label:has-text('Weights') select", "known")
+    page.click("tbody a >> nth=0")
+    for words in ("In whose words", "History", "Rests on", "known by heart"):
+        expect(page.locator(".record")).to_contain_text(words)
+    shot(page, "record")
+
+
+def test_conversations_show_what_was_read_and_what_was_refused(page: Page) -> None:
+    go(page, "conversations/s08")
+    expect(page.locator("article.turn mark").first).to_be_visible()
+    expect(page.locator("ul.refused .badge").first).to_be_visible()
+    shot(page, "conversation")
+    page.click("ul.read a >> nth=0")
+    expect(page.locator("h1")).not_to_have_text("Conversations")
+
+
+def test_the_context_says_which_arm_found_what_and_four_modes_answer(page: Page) -> None:
+    go(page, "context")
+    page.fill("label:has-text('Question') input", "Where does Maren Oldenkott live?")
+    page.click("text=Show the context")
+    expect(page.locator("pre")).to_contain_text("Galway")
+    expect(page.locator(".bar span").first).to_be_visible()
+    assert page.locator("ul.arms meter").count() > 3
+    page.click("text=Ask in four modes")
+    expect(page.locator(".card .answer")).to_have_count(4)
+    shot(page, "context")
+
+
+def test_runs_are_differences_and_scorecards_and_may_be_rolled_back(page: Page, served: Served) -> None:
+    go(page, "runs")
+    page.click("nav.list a:has-text('closed'):not(:has-text('0 closed'))")
+    expect(page.locator(".diff.closed")).to_be_visible()
+    shot(page, "consolidation")
+    page.click("nav.list a:has-text('refused')")
+    expect(page.locator(".verdict.refused")).to_be_visible()
+    expect(page.locator(".scorecard")).to_contain_text("fails")
+    expect(page.locator("svg.plot").first).to_be_visible()
+    shot(page, "distillation")
+    page.click("text=Roll back: promote")
+    page.click("dialog button.primary")
+    expect(page.locator(".toast.good")).to_be_visible()
+    adapters = served.memories.of(USER).space.ledger.select(Adapter)
+    by_run = {adapter.run: adapter.state for adapter in adapters}
+    assert by_run == {"run_distill0": "promoted", "run_distill1": "previous", "run_distill2": "refused"}
+
+
+def test_a_correction_and_a_forgetting_go_through_the_ledger(page: Page, served: Served) -> None:
+    memory = served.memories.of(USER)
+    fact = next(f for f in memory.facts() if f.object == "accordion")
+    go(page, f"record/{fact.id}")
+    page.click("button:text-is('Correct')")
+    page.fill("dialog input >> nth=0", "hurdy-gurdy")
+    page.click("dialog button.primary")
+    expect(page.locator("h1")).to_contain_text("hurdy-gurdy")
+    assert [f.object for f in memory.facts() if f.subject == fact.subject and f.predicate == "plays"] == ["hurdy-gurdy"]
+    assert memory.space.ledger.audit_chain()[-1].action == "update"
+    gone = next(f for f in memory.facts() if f.object == "bouzouki")
+    go(page, f"record/{gone.id}")
+    page.click("text=Forget…")
+    expect(page.locator("dialog")).to_contain_text("This would go: ")
+    expect(page.locator("dialog")).to_contain_text("1 fact")
+    assert memory.get(gone.id), "looking forgets nothing"
+    shot(page, "forget")
+    page.click("dialog button.danger")
+    expect(page.locator(".toast.good:has-text('Forgotten')")).to_be_visible()
+    assert not [f for f in memory.space.ledger.select(Fact) if f.id == gone.id]
+    go(page, "audit")
+    expect(page.locator("tbody")).to_contain_text("forget")
+    expect(page.locator("body")).to_contain_text("the chain is whole")
+    shot(page, "audit")
+
+
+def test_turns_come_in_the_pages_go_out_and_everything_can_be_deleted(
+    context: BrowserContext, served: Served, watched: Watched, tmp_path: Path
+) -> None:
+    turn = {"role": "user", "speaker": "Ugo Stern", "content": "I live in Turin.", "at": "2025-03-01T10:00:00+00:00"}
+    (tmp_path / "said.jsonl").write_text(json.dumps(turn), "utf-8")
+    page = watched.watch(context.new_page())
+    page.goto(served.at(user="ugo", key=KEY))
+    page.wait_for_selector("canvas")
+    go(page, "audit")
+    page.set_input_files("input[type=file]", tmp_path / "said.jsonl")
+    expect(page.locator(".toast.good")).to_contain_text("1 turn taken in")
+    go(page, "runs")
+    page.click("text=Consolidate now")
+    expect(page.locator("nav.list li")).to_have_count(1)
+    go(page, "audit")
+    with page.expect_download() as coming:
+        page.click("text=Export these pages as one file")
+    coming.value.save_as(tmp_path / "out.html")
+    alone = watched.watch(context.new_page())
+    context.set_offline(True)
+    alone.goto((tmp_path / "out.html").as_uri())
+    expect(alone.locator(FACTS)).to_contain_text("Turin")
+    for name in ("memories", "conversations", "runs", "audit"):
+        go(alone, name)
+        expect(alone.locator("h1")).to_have_text(name.capitalize())
+    context.set_offline(False)
+    page.click("text=Delete everything…")
+    expect(page.locator("dialog")).to_contain_text("This would go: ")
+    page.fill("dialog input", "maren")
+    page.click("dialog button.danger")
+    expect(page.locator("dialog [role=alert]")).to_contain_text("not the user's name")
+    page.fill("dialog input", "ugo")
+    page.click("dialog button.danger")
+    expect(page.locator(".toast.good:has-text('Deleted')")).to_be_visible()
+    assert served.memories.of("ugo").facts() == []
+
+
+def test_the_page_obeys_the_servers_keys(context: BrowserContext, served: Served, watched: Watched) -> None:
+    key, _ = served.serving.keys.create(tenant="default", role="reader")
+    watched.expected = {"401", "403"}
+    page = watched.watch(context.new_page())
+    page.goto(served.at())
+    expect(page.locator("dialog")).to_contain_text("asks for a key")
+    page.fill("dialog input", key)
+    page.click("dialog button.primary")
+    expect(page.locator(FACTS).first).to_be_visible()
+    go(page, "audit")
+    expect(page.locator(".bad")).to_contain_text("a reader's")
+    go(page, "conversations/s01")
+    page.click("text=Forget this session…")
+    expect(page.locator("dialog .bad").first).to_contain_text("a reader's")
+    expect(page.locator("dialog button.danger")).to_be_disabled()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 390)])
+def test_no_serious_fault_of_accessibility(
+    chromium: Browser, served: Served, watched: Watched, scheme: str, width: int
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": width, "height": 840},
+        color_scheme="dark" if scheme == "dark" else "light",
+        bypass_csp=True,
+        reduced_motion="reduce",
+    )
+    page = watched.watch(context.new_page())
+    page.goto(served.at(key=KEY))
+    page.wait_for_selector("canvas")
+    page.evaluate(AXE.read_text("utf-8"))
+    fact = next(f for f in served.memories.of(USER).facts() if f.object == "Galway")
+    for to in ("graph", "memories", f"record/{fact.id}", "conversations/s08", "context", "runs/run_distill2", "audit"):
+        go(page, to)
+        page.wait_for_function("(to) => document.body.dataset.page === to", arg=to.split("/")[0])
+        page.wait_for_selector("canvas" if to == "graph" else "h1")
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        faults = [
+            (fault["id"], [node["html"][:120] for node in fault["nodes"]])
+            for fault in found["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert faults == [], to
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{to} is wider than a screen of {width}"
+        if to in ("graph", "memories", "conversations/s08"):
+            shot(page, f"{to.split('/')[0]}-{scheme}-{width}")
+    context.close()
