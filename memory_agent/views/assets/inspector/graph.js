@@ -39,6 +39,8 @@
       { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "control-point-step-size": 34, "target-arrow-shape": "triangle", "arrow-scale": 0.8, label: "data(label)",
         "font-family": FONT, "font-size": 11, "text-rotation": "autorotate", "text-background-color": of("bg"), "text-background-opacity": 0.88, "text-background-padding": 2,
         "min-zoomed-font-size": 7, "overlay-opacity": 0, "line-color": of("other"), "target-arrow-color": of("other"), color: of("other") } },
+      // Thousands of lines: straight ones without heads are cheaper to paint.
+      { selector: "edge.many", style: { "curve-style": "haystack", "haystack-radius": 0.4, "target-arrow-shape": "none", "min-zoomed-font-size": 9 } },
       { selector: "edge.link", style: { width: "data(width)", "line-color": of("edge"), "target-arrow-shape": "none", color: of("soft"), "curve-style": "straight" } },
       ...classes,
       { selector: ".past", style: { opacity: 0.38 } },
@@ -159,7 +161,7 @@
         const inner = local.places.get(box.id), outer = centres.get(local.id);
         at.set(box.id, { x: outer.x + inner.x - local.x, y: outer.y + inner.y - local.y });
       }
-      return [...locals.flatMap((local) => local.boxes).map((box) => this.nodeElement(box, at)), ...this.edges.map((edge) => this.edgeElement(edge))];
+      return [...locals.flatMap((local) => local.boxes).map((box) => this.nodeElement(box, at)), ...this.edges.map((edge) => this.edgeElement(edge, " many"))];
     }
 
     detail({ nodes, edges }) {
@@ -216,9 +218,9 @@
       return cut(clean(fact.negated ? `not: ${words}` : words), 26);
     }
 
-    edgeElement(edge) {
+    edgeElement(edge, more = "") {
       const { cls } = edge.versions[edge.versions.length - 1];
-      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}` };
+      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}${more}` };
     }
 
     placed(name, boxes, links) {
