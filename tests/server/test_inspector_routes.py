@@ -20,7 +20,7 @@ from memory_agent.server import create_app
 from memory_agent.server.serving import Options
 
 READS = ("overview", "graph", "sessions", "runs", "session?of=s1", "record?of=x", "run?of=x")
-ADMINS = ("audit", "page")
+ADMINS = ("audit", "page", "export")
 
 
 def test_the_page_is_open_and_holds_nothing_of_anybodys(app: FastAPI, client: Client) -> None:

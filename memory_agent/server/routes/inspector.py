@@ -146,3 +146,11 @@ def exported(memory: AdminMemory) -> Any:
     from memory_agent.views.inspector import exported_page
 
     return _json({"html": exported_page(_snapshots.of(memory))})
+
+
+@router.get("/export")
+def export(memory: AdminMemory) -> Any:
+    """Every record, as lines that `memory-agent import` reads back."""
+    from memory_agent.exchange import lines
+
+    return _json({"lines": "".join(lines.write(memory.space))})

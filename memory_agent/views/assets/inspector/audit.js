@@ -29,7 +29,7 @@
     const file = h("input", { type: "file", accept: ".jsonl,.json", "aria-label": "File of turns to take in", on: { change: () => take(file) } });
     return h("p.buttons", {},
       h("button", { type: "button", on: { click: () => download("page", "text/html", "inspector.html") } }, "Export these pages as one file"),
-      h("button", { type: "button", on: { click: () => download("export", "application/json", "memory.json") } }, "Export the records"),
+      h("button", { type: "button", on: { click: () => download("export", "application/jsonl", "memory.jsonl") } }, "Export the records"),
       h("label.button", {}, "Import turns", file),
       h("button.danger", { type: "button", on: { click: everything } }, "Delete everything…"));
   }
@@ -37,7 +37,7 @@
   async function download(what, type, name) {
     try {
       const found = await Source.get(what);
-      const text = what === "page" ? found.html : JSON.stringify(found, null, 1);
+      const text = what === "page" ? found.html : found.lines;
       const at = URL.createObjectURL(new Blob([text], { type }));
       h("a", { href: at, download: `${Source.user()}-${name}` }).click();
       setTimeout(() => URL.revokeObjectURL(at), 10000);
