@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
@@ -113,10 +114,12 @@ def test_the_command_serves_on_this_machine_alone(tmp_path: Path) -> None:
         assert parse_qs(address.query) == {"user": ["ana"]}
         root = f"{address.scheme}://{address.netloc}"
         key = {"Authorization": f"Bearer {address.fragment.removeprefix('key=')}"}
-        with urlopen(f"{root}/inspector", timeout=60) as page:
+        with urlopen(f"{root}/inspector", timeout=120) as page:
             assert b"Memory inspector" in page.read()
-        with urlopen(Request(f"{root}/v1/spaces/ana/inspect/overview", headers=key), timeout=60) as data:
-            assert json.load(data)["counts"]["turns"] == 0
+        with urlopen(Request(f"{root}/v1/spaces", headers=key), timeout=120) as data:
+            assert json.load(data)["items"] == []
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(f"{root}/v1/spaces", timeout=120)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
