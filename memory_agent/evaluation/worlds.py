@@ -103,7 +103,7 @@ def build(seed: int, *, people: int = 6, templates: str = "held") -> World:
     for number, person in enumerate(names):
         teller = _Teller(rng, templates, person)
         friend = names[(number + 1) % len(names)]
-        slots += _life(rng, teller, friend, others=[n for n in names if n != person])
+        slots += _life(rng, teller, friend, others=[n for n in names if n != person], number=number)
         word = coined[number % len(coined)]
         doomed.append((teller.say(_day(rng, 20, SPAN), "plans we", v=word, when="May 2026", partner="Ona"), word))
         sessions += list(_sessions(rng, person, teller.turns))
@@ -126,7 +126,7 @@ def _when(moment: datetime) -> tuple[str, str]:
     return f"{words('months')[moment.month - 1]} {moment.year}", f"{moment:%Y-%m}"
 
 
-def _life(rng: random.Random, teller: _Teller, friend: str, others: Sequence[str]) -> Iterator[Slot]:
+def _life(rng: random.Random, teller: _Teller, friend: str, others: Sequence[str], number: int) -> Iterator[Slot]:
     home = Slot(teller.person, "lives_in")
     _changing(rng, teller, home, "lives_in", rng.choice((1, 2, 3)))
     work = Slot(teller.person, "works_at")
@@ -137,7 +137,7 @@ def _life(rng: random.Random, teller: _Teller, friend: str, others: Sequence[str
     yield work
     yield _fixed(rng, teller, "occupation", 30)
     yield from _dependents(rng, teller, home, work, others)
-    yield from _love(rng, teller)
+    yield from _love(rng, teller, number)
     diet = _fixed(rng, teller, "diet", 60)
     if rng.random() < 0.5:
         at = diet.said[-1].at + timedelta(days=200)
@@ -196,10 +196,11 @@ def _dependents(rng: random.Random, teller: _Teller, home: Slot, work: Slot, oth
     yield manager
 
 
-def _love(rng: random.Random, teller: _Teller) -> Iterator[Slot]:
+def _love(rng: random.Random, teller: _Teller, number: int) -> Iterator[Slot]:
     """A partner, a plan with them, and sometimes the end of it, which makes the plan stale."""
     at = _day(rng, 100, 200)
-    name = f"{rng.choice(['Nika', 'Ruben', 'Ilse', 'Marek', 'Lena'])} {rng.choice(['Vos', 'Brandt', 'Lindqvist'])}"
+    first, last = ("Nika", "Ruben", "Ilse", "Marek", "Lena"), ("Vos", "Brandt", "Lindqvist")
+    name = f"{first[number % 5]} {last[number // 5 % 3]}"  # nobody else's: one person is partner to one
     partner = Slot(teller.person, "partner", [Said(teller.say(at, "partner", v=name), at, "partner", name)])
     planned = at + timedelta(days=100)
     place = rng.choice(words("lives_in"))

@@ -329,13 +329,16 @@ def apply(clause: Clause) -> Iterator[Draft]:
     clause.subject = original
 
 
+_SUBJECTS = ("organisation", "person")
+
+
 def _apply(clause: Clause) -> Iterator[Draft]:
     used: set[int] = set()
     for rule in _by_verb().get(clause.frame.lemma, ()):
         if not _fits_clause(clause, rule):
             continue
         subject = _recipient(clause, rule) if rule.get("recipient") else clause.subject
-        if subject is None or (rule.get("subj") == "organisation" and subject.type != "organisation"):
+        if subject is None or (rule.get("subj") in _SUBJECTS and subject.type != rule["subj"]):
             continue
         for token in _arguments(clause, rule):
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
