@@ -22,10 +22,3 @@ def clock() -> FrozenClock:
 def memory(clock: FrozenClock) -> Iterator[Memory]:
     with Memory.open("memory://", user="alice", embedder=HashEmbedder(64), clock=clock, settings=NO_STUDENT) as opened:
         yield opened
-
-
-def said(memory: Memory) -> list[tuple[str, str]]:
-    """Role and words of every turn."""
-    from memory_agent.records import Episode
-
-    return [(turn.role, turn.content) for turn in memory.space.ledger.select(Episode)]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import openai
 import pytest
-from conftest import said
+from heard import said
 
 from memory_agent import Memory
 from memory_agent.integrations.openai import wrap_openai

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Client, say
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from talking import Client, say
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput

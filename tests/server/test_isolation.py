@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from conftest import served
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from talking import served
 
 from memory_agent.config import Settings
 from memory_agent.memories import Memories

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import served
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from talking import served
 
 
 def text_of(result: Any) -> str:

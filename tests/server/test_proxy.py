@@ -10,10 +10,10 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import served
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from langchain_core.messages import AIMessage
+from talking import served
 
 from memory_agent.config import Settings
 from memory_agent.memories import Memories

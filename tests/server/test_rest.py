@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import Client, say
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from talking import Client, say
 
 from memory_agent.config import Settings
 from memory_agent.consolidation.forgetting import verify_forgotten
