@@ -141,6 +141,19 @@ def test_a_window_without_room_is_refused() -> None:
         fill(Material("word " * 60, "q"), window=80, counter=WORDS)
 
 
+@pytest.mark.parametrize(("words", "left"), [(4, {"blocks", "summary", "recent", "episodes"}), (60, {"blocks"})])
+def test_a_whole_that_costs_more_than_its_parts_is_shrunk_until_it_fits(words: int, left: set[str]) -> None:
+    dear = TokenCounter("dear", WORDS, lambda messages: 9 + 2 * sum(WORDS(message["content"]) for message in messages))
+    made = fill(
+        Material("i", "q " * words, [block("human", "Alice")], [summary("- s")], talk(30), [hit(0, "once")]),
+        window=200,
+        counter=dear,
+    )
+    assert made.tokens <= 200
+    assert left <= set(made.parts)
+    assert made.messages[-1].content.endswith("q " * words)
+
+
 def test_several_people_and_turns_in_a_row_become_messages_a_model_takes() -> None:
     recent = [
         turn(0, "hello"),
