@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memory_agent.errors import InvalidInput
 
@@ -36,6 +36,12 @@ class Settings(BaseModel):
     """OpenAI-compatible endpoint for `model` (vLLM, Ollama, llama.cpp); empty for the provider's own."""
     embedder: str = ""
     """Path or name of a sentence-transformers model; empty for all-MiniLM-L6-v2."""
+    reranker: str = ""
+    """Path or name of a sentence-transformers CrossEncoder that ranks the best hits anew; empty for none."""
+    rerank_top: int = Field(default=30, ge=2, le=200)
+    """How many of the best hits are ranked anew."""
+    rerank_ms: float = Field(default=500.0, gt=0)
+    """Milliseconds it may take; where it would take longer, the first ranking stands and the trace says so."""
     student: str = ""
     """Path or name of the causal language model that is distilled into; empty for SmolLM2-135M-Instruct."""
     allow_downloads: bool = False

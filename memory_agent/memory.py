@@ -12,7 +12,7 @@ from memory_agent.config import Settings
 from memory_agent.faces import Blocks, Retention
 from memory_agent.observing import operation
 from memory_agent.opening import open_space
-from memory_agent.protocols import Backend, Clock, Extractor, Progress, Trainer
+from memory_agent.protocols import Backend, Clock, Extractor, Progress, Reranker, Trainer
 from memory_agent.semantic import lineage
 from memory_agent.space import Space
 
@@ -48,6 +48,7 @@ class Memory:
         tenant: str | None = None,
         agent: str | None = None,
         embedder: Embeddings | None = None,
+        reranker: Reranker | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
         rebuild: bool = False,
@@ -55,13 +56,21 @@ class Memory:
         """Open the store at a path or URL for one user, making it if it is not there.
 
         What is left out is taken from `settings`, by default the environment's. `embedder` is any
-        langchain `Embeddings`; by default all-MiniLM-L6-v2, loaded when it is first needed. `rebuild`
+        langchain `Embeddings`; by default all-MiniLM-L6-v2, loaded when it is first needed. `reranker`
+        ranks the best hits of a search anew; by default the one the settings name, and none without. `rebuild`
         embeds everything anew, as is needed after a change of the embedder.
 
         Raises ScopeRequired without a user, UnknownStore, StoreBusy, StoreCorrupt, StoreTooNew or EmbedderChanged.
         """
         backend, space = open_space(
-            store, user=user, tenant=tenant, agent=agent, embedder=embedder, clock=clock, settings=settings
+            store,
+            user=user,
+            tenant=tenant,
+            agent=agent,
+            embedder=embedder,
+            reranker=reranker,
+            clock=clock,
+            settings=settings,
         )
         upkeep.catch_up(space, rebuild=rebuild)
         return cls(backend, space)

@@ -6,7 +6,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 from memory_agent.config import Settings
-from memory_agent.protocols import Backend, Clock
+from memory_agent.protocols import Backend, Clock, Reranker
 from memory_agent.space import Space, SystemClock, open_backend, space_key
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def open_space(
     tenant: str | None,
     agent: str | None,
     embedder: Embeddings | None,
+    reranker: Reranker | None,
     clock: Clock | None,
     settings: Settings | None,
 ) -> tuple[Backend, Space]:
@@ -39,6 +40,7 @@ def open_space(
         tenant=tenant,
         agent=agent or settings.agent or None,
         embedder=embedder_of(embedder, settings),
+        reranker=reranker,
         clock=clock,
         settings=settings,
     )
@@ -60,9 +62,12 @@ def bind(
     agent: str | None,
     embedder: Embedder,
     settings: Settings,
+    reranker: Reranker | None = None,
     clock: Clock | None = None,
 ) -> Space:
-    """One user's space of a store that is open. Raises ScopeRequired."""
+    """One user's space of a store that is open, with the settings' reranker unless given one. Raises ScopeRequired."""
+    from memory_agent.models.reranker import load_reranker
+
     key = space_key(tenant, user)
     return Space(
         key=key,
@@ -75,4 +80,5 @@ def bind(
         folder=backend.folder / "spaces" / key.replace("/", "@"),
         settings=settings,
         clock=clock or SystemClock(),
+        reranker=reranker or load_reranker(settings),
     )

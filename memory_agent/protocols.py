@@ -3,6 +3,7 @@
     Clock        what time it is (injected; tests stop it)
     Ledger       the truth: transactions over records, selection, word search, locks
     VectorIndex  derived from the ledger: nearest neighbours within a space
+    Reranker     a question and texts -> how well each answers
     Extractor    turns -> proposed claims
     Trainer      a prepared job folder -> an adapter folder
 
@@ -301,6 +302,18 @@ class Backend:
     folder: Path
     queue: JobQueue | None = None
     """Of stores that many hosts work on."""
+
+
+class Reranker(Protocol):
+    """Judges texts by reading each together with the question."""
+
+    def prepare(self) -> None:
+        """Load what has to be loaded once. Raises ModelNotFound, ModelError."""
+        ...
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """One number a text, higher is better, on any scale."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from memory_agent.errors import ScopeRequired, UnknownStore
-from memory_agent.protocols import Backend, Clock, SpaceIndex, SpaceLedger
+from memory_agent.protocols import Backend, Clock, Reranker, SpaceIndex, SpaceLedger
 
 if TYPE_CHECKING:
     from memory_agent.config import Settings
@@ -73,3 +73,5 @@ class Space:
     """Where this space's adapters and training jobs lie; made when first needed."""
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
+    reranker: Reranker | None = None
+    """Ranks the best hits of a search anew, within `settings.rerank_ms`."""

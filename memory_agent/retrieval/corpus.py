@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from bisect import insort
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,12 +85,8 @@ class Frozen:
         self.recorded = np.array(corpus.recorded, dtype=np.float64)
         self.month: Ints = np.array(corpus.month, dtype=np.int32)
         self.traits: Floats = np.array(corpus.traits, dtype=np.float32).reshape(len(corpus), len(TRAITS))
-        self.following: Ints = np.full(len(corpus), -1, dtype=np.int32)
-        self.preceding: Ints = np.full(len(corpus), -1, dtype=np.int32)
-        for members in corpus.members:
-            order = np.array([number for _, number in members], dtype=np.int32)
-            self.following[order[:-1]] = order[1:]
-            self.preceding[order[1:]] = order[:-1]
+        self.following: Ints = np.array(corpus.following, dtype=np.int32)
+        self.preceding: Ints = np.array(corpus.preceding, dtype=np.int32)
         self.session_size: Floats = np.bincount(self.session, self.size, len(corpus.members)).astype(np.float32)
 
 
@@ -105,6 +101,9 @@ class Corpus:
         self.speakers: dict[str, int] = {}
         self.members: list[list[tuple[float, int]]] = []
         """Per session its documents as (time, number), in the order they were said."""
+        self.following = array("i")
+        """The next document of its session, -1 at the end; `preceding` likewise."""
+        self.preceding = array("i")
         self.size = array("i")
         self.session = array("i")
         self.speaker = array("i")
@@ -153,7 +152,7 @@ class Corpus:
         session = self.sessions.setdefault(episode.session, len(self.sessions))
         if session == len(self.members):
             self.members.append([])
-        insort(self.members[session], (episode.at.timestamp(), number))
+        self._link(self.members[session], (episode.at.timestamp(), number))
         self.size.append(size)
         self.session.append(session)
         self.speaker.append(self.speakers.setdefault(episode.speaker, len(self.speakers)))
@@ -164,6 +163,19 @@ class Corpus:
         self.traits.extend(traits(episode.content, size))
         for pair in pairs(episode.metadata):
             self.metadata.setdefault(pair, array("i")).append(number)
+
+    def _link(self, members: list[tuple[float, int]], new: tuple[float, int]) -> None:
+        """Put a document between its neighbours in time."""
+        place = bisect(members, new)
+        before = members[place - 1][1] if place else -1
+        after = members[place][1] if place < len(members) else -1
+        members.insert(place, new)
+        self.preceding.append(before)
+        self.following.append(after)
+        if before >= 0:
+            self.following[before] = new[1]
+        if after >= 0:
+            self.preceding[after] = new[1]
 
     def set_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Set the unit vectors, shape (len(ids), dimension), of episodes that are here."""

@@ -297,6 +297,7 @@ class _Scorer:
             "window_cosine": cosine_window,
             "rank": np.asarray(6 / (rank + 5), dtype=np.float32),
             "speaker": self._speaker_match(pool),
+            "assistant": (~columns.user[pool]).astype(np.float32) * (not self._question.of_assistant),
             "date": self._date_match(pool),
             "first": (before < 0).astype(np.float32),
             **self._session_scores(pool),
@@ -352,7 +353,8 @@ class _Scorer:
 
 NAMES = (
     "bm25", "bm25_bare", "bm25_log", "cosine_full", "cosine_bare", "cosine_raw", "window_bm25", "window_cosine", "rank",
-    "speaker", "date", "first", "session_bm25", "session_best", "session_three", "covered", "window_covered", "rarest",
+    "speaker", "assistant", "date", "first", "session_bm25", "session_best", "session_three",
+    "covered", "window_covered", "rarest",
     "near-2", "near-1", "near+1", "near+2", *(f"turn_{name}" for name in TRAITS), "answers", "asks",
     "when_time", "many_number", "where_name", "who_name",
     "when_cosine", "many_cosine", "where_cosine", "who_cosine", "would_cosine", "why_cosine",

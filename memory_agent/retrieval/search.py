@@ -26,6 +26,7 @@ from memory_agent.retrieval.corpus import Corpus, pairs
 from memory_agent.retrieval.features import Candidates, candidates
 from memory_agent.retrieval.fusion import probability, shipped
 from memory_agent.retrieval.question import Question, read_question
+from memory_agent.retrieval.rerank import rerank
 from memory_agent.retrieval.view import corpus_of
 from memory_agent.retrieval.when import moment
 from memory_agent.semantic.ontology import load
@@ -108,7 +109,8 @@ def search(
         question = read_question(text, corpus.speakers)
         vectors = _embed(space, question, watch)
         if "episode" in kinds and len(corpus):
-            hits += _episodes(space, corpus, question, vectors, filters, limit * pool, watch)
+            most = max(limit * pool, 0 if space.reranker is None else space.settings.rerank_top)
+            hits += _episodes(space, corpus, question, vectors, filters, most, watch)
         if "fact" in kinds:
             with watch.step("facts"):
                 found = fact_arm.find(space, question, vectors, filters, _inside(corpus, filters))
@@ -117,6 +119,11 @@ def search(
     if policy.half_life is not None and filters.as_of is None and filters.known_at is None:
         hits = [_faded(hit, policy, space) for hit in hits]
     hits.sort(key=lambda hit: (-hit.score, hit.record.id))
+    if space.reranker is not None:
+        settings = space.settings
+        with watch.step("rerank"):
+            hits, note = rerank(space.reranker, text, hits, top=settings.rerank_top, milliseconds=settings.rerank_ms)
+        watch.notes += [note] if note else []
     for place, hit in enumerate(hits[limit : limit + _TOLD_DROPPED], start=limit + 1):
         watch.dropped[hit.record.id] = f"rank {place}, below the limit of {limit}"
     trace = Trace(

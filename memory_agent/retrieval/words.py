@@ -1,8 +1,9 @@
 """How text is cut into the terms of the word arm. Unicode-aware; knows nothing of what is stored.
 
 English words are stemmed (Snowball), irregular forms brought to their base, and function and question
-words left out; words of other alphabets are case-folded and kept whole; text without spaces between
-words (Han, kana, Thai, Khmer, Lao, Burmese) is cut into overlapping pairs of characters.
+words left out; words of other alphabets are case-folded and kept whole; Latin letters lose their accents, as people
+leave them out; text without spaces between words (Han, kana, Thai, Khmer, Lao, Burmese), and Korean, whose particles
+are written onto the words, is cut into overlapping pairs of characters.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import unicodedata
 from importlib.resources import files
 from typing import Any
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+)
 _WORD = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\W_])+(?:['’](?:(?![{_UNSPACED}])[^\W_])+)?")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}]")
 _LONGEST = 40
+_ACCENTED = re.compile("([a-z])[\u0300-\u036f]+")
 
 
 @functools.cache
@@ -54,10 +59,18 @@ def stem(word: str) -> str:
     return str(_stemmer().stemWord(word)) if word.isascii() else word
 
 
+def _plain(text: str) -> str:
+    """`text` case-folded, its compatibility forms and the accents of Latin letters gone."""
+    if text.isascii():
+        return text.casefold()
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
+    return unicodedata.normalize("NFC", _ACCENTED.sub(r"\1", folded))
+
+
 def terms(text: str) -> list[str]:
     """The terms of a text, in order, repeats kept."""
     found: list[str] = []
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    for match in _WORD.finditer(_plain(text)):
         word = match[0]
         if _UNSPACED_RUN.match(word):
             found.extend([word] if len(word) == 1 else [word[i : i + 2] for i in range(len(word) - 1)])

@@ -1,6 +1,6 @@
 """Public test doubles and the store conformance suite."""
 
 from memory_agent.testing.clock import FrozenClock
-from memory_agent.testing.models import HashEmbedder, ScriptedChatModel
+from memory_agent.testing.models import HashEmbedder, ScriptedChatModel, ScriptedReranker
 
-__all__ = ["FrozenClock", "HashEmbedder", "ScriptedChatModel"]
+__all__ = ["FrozenClock", "HashEmbedder", "ScriptedChatModel", "ScriptedReranker"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,6 +51,26 @@ class HashEmbedder(Embeddings):
         if length == 0:
             vector[0] = length = 1.0
         return [float(x) for x in vector / length]
+
+
+class ScriptedReranker:
+    """A reranker that scores by a function of question and text, and may take its time about it."""
+
+    def __init__(self, score: Callable[[str, str], float], *, seconds: float = 0.0) -> None:
+        self.score = score
+        self.seconds = seconds
+        """How long each pair takes."""
+        self.pairs: list[tuple[str, str]] = []
+        """Every pair scored so far."""
+
+    def prepare(self) -> None:
+        """Nothing to load."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """One number a text."""
+        time.sleep(self.seconds * len(texts))
+        self.pairs += [(question, text) for text in texts]
+        return [self.score(question, text) for text in texts]
 
 
 class ScriptedChatModel(BaseChatModel):

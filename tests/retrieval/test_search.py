@@ -236,3 +236,14 @@ def test_a_fact_passes_a_metadata_filter_through_its_source(tmp_path: Path) -> N
         assert "f-new" in ids(memory, "Where does Ana live?", kinds=["fact"], metadata={"part": "march"})
         assert ids(memory, "Where does Ana live?", kinds=["fact"], metadata={"part": "january"}) == []
         assert ids(memory, "Where does Ana live?", kinds=["fact"], session="january") == []
+
+
+def test_the_person_is_believed_before_the_assistant_unless_the_assistant_is_asked_about(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add([
+            {"role": "assistant", "content": "Forty euros for the garden is a fine garden budget.", "id": "a"},
+            {"role": "user", "content": "My garden budget is forty euros for now.", "id": "u"},
+            {"role": "user", "content": "It rained all day.", "id": "x"},
+        ])  # fmt: skip
+        assert ids(memory, "What is my garden budget of euros?")[0] == "u"
+        assert ids(memory, "What did you say about the garden budget?")[0] == "a"
