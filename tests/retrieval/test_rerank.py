@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_agent import Memory
@@ -46,6 +46,7 @@ def test_what_would_take_too_long_is_left_out_with_a_note() -> None:
     assert len(slow.pairs) == 8
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=12), st.integers(2, 12), st.randoms(use_true_random=False))
 def test_nothing_is_lost_or_doubled(scores: list[float], top: int, drawn: object) -> None:
     before = hits(*sorted(scores, reverse=True))
