@@ -113,3 +113,15 @@ def tiktoken_folder(environ: Mapping[str, str] | None = None) -> Path | None:
     if folder is None:
         return Path(tempfile.gettempdir()) / "data-gym-cache"
     return Path(folder) if folder else None
+
+
+def launched_as(environ: Mapping[str, str] | None = None) -> tuple[int, int]:
+    """This process's number and how many there are, as torchrun and accelerate say it; (0, 1) when launched alone."""
+    env = os.environ if environ is None else environ
+    try:
+        rank, of = int(env.get("RANK", "0")), int(env.get("WORLD_SIZE", "1"))
+    except ValueError as error:
+        raise InvalidInput("RANK and WORLD_SIZE are whole numbers; leave them to torchrun") from error
+    if not 0 <= rank < of:
+        raise InvalidInput(f"RANK {rank} is none of {of} processes (WORLD_SIZE)")
+    return rank, of

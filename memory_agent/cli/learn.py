@@ -63,17 +63,39 @@ def distill(
     budget: Budget = None,
     deadline: Deadline = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and training.")] = 0,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only write the job folders, for training them elsewhere.")
+    ] = False,
 ) -> None:
     """Put what is stable into the weights of a small local model; exit code 4 when the gate refuses."""
     if if_due:
         due = conditions(least=min_new, every=every, idle=idle, budget=budget, deadline=deadline)
         _run_if_due(place, "distill", due, _show_taught_report, seed, all_users=all_users)
         return
+    if prepare:
+        _prepare(place, seed)
+        return
     with place.memory() as memory, place.progress("Distilling") as progress:
         report = memory.distill(seed=seed, progress=progress)
     place.emit(report, lambda out: _show_taught(out, report))
     if not report.promoted:
         raise typer.Exit(exits.REFUSED)
+
+
+def _prepare(place: Place, seed: int) -> None:
+    """Write the job folders of the shards that are to be trained, and say where."""
+    from memory_agent.scheduling.launch import prepare_jobs
+
+    with place.memory() as memory, place.progress("Preparing") as progress:
+        folders = [str(folder) for folder in prepare_jobs(memory.space, seed=seed, progress=progress)]
+
+    def tell(out: Console) -> None:
+        for folder in folders or ["Nothing is to be trained."]:
+            out.print(folder, markup=False, soft_wrap=True)
+
+    place.emit({"jobs": folders}, tell)
+    if not folders:
+        raise typer.Exit(exits.NOT_DUE)
 
 
 def _run_if_due(
