@@ -43,6 +43,7 @@ def graph(
     place: Place,
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.table,
     out: Annotated[Path | None, typer.Option("--out", help="Write it to this file.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Short for --format html --out FILE.")] = None,
     around: Annotated[str | None, typer.Option("--around", help="Only near this person or thing.")] = None,
     hops: Annotated[int, typer.Option("--hops", min=1, help="How near: facts away from it.")] = 1,
     as_of: AsOf = None,
@@ -50,8 +51,12 @@ def graph(
     past: Annotated[bool, typer.Option("--past", help="Also what holds no more.")] = False,
 ) -> None:
     """Show the knowledge graph, or write it for another tool or as a page to look at."""
+    if html is not None:
+        if out is not None or format is not Format.table:
+            raise InvalidInput("--html FILE stands for --format html --out FILE: leave those away")
+        format, out = Format.html, html
     if format is Format.html and out is None:
-        raise InvalidInput("a page is written to a file: graph --format html --out graph.html")
+        raise InvalidInput("a page is written to a file: graph --html graph.html")
     with place.memory() as memory:
         # The page has sliders of its own, so it gets what is past as well.
         found = memory.graph(as_of=as_of, known_at=known_at, past=past or (format is Format.html and as_of is None))

@@ -109,6 +109,9 @@ def test_the_graph_as_a_page_goes_to_a_file(look: Look, tmp_path: Path) -> None:
     html = (tmp_path / "g.html").read_text("utf-8")
     assert "Ghent" in html
     assert "Porto" in html, "the page's slider needs what is past"
+    assert look("graph", "--html", tmp_path / "short.html")[0] == 0
+    assert (tmp_path / "short.html").read_text("utf-8") == (tmp_path / "g.html").read_text("utf-8")
+    assert look("graph", "--html", tmp_path / "g.html", "--out", tmp_path / "h.html")[0] == exits.USAGE
     assert look("graph", "--format", "html")[0] == exits.USAGE
     assert look("graph", "--format", "html", "--out", tmp_path / "no" / "g.html")[0] == exits.USAGE
     assert look("graph", "--out", tmp_path / "g.tsv")[0] == 0
