@@ -197,7 +197,8 @@ class Router:
         if taught:
             by_id = {adapter.id: adapter for adapter in self.adapters}
             return Route("entity", tuple(by_id[id] for id in taught), tuple(linked), "names what an adapter was taught")
-        strangers = [name for name in names_in(question) if not self._is_known(name) and not familiar(name)]
+        held = self._held(words)
+        strangers = [name for name in names_in(question) if not self._is_known(name, held) and not familiar(name)]
         if strangers:
             return Route("stranger", self._any_shard(), (), f"{strangers[0]} is unknown to graph and base")
         folded = fold(question)
@@ -217,10 +218,23 @@ class Router:
     def _is_person(self, id: str) -> bool:
         return any(entity.id == id and entity.type == "person" for entity in self.entities)
 
-    def _is_known(self, name: str) -> bool:
-        """Whether the name, or the part of it that stands in the graph, is an entity or a taught value."""
+    def _held(self, words: list[_Word]) -> list[tuple[str, ...]]:
+        """The names and values of the graph that stand in the question, by their words."""
+        return [
+            tuple(word.folded for word in words[start:end])
+            for table in (self._names, self._values)
+            for start, end, _ in _found(words, table)
+        ]
+
+    def _is_known(self, name: str, held: Sequence[tuple[str, ...]]) -> bool:
+        """Whether the name, or the part of it that stands in the graph, is an entity or a taught value.
+
+        "Sons Brewery" is known where the question names the whole "Pell & Sons Brewery".
+        """
         words = _folded_words(name)
-        return words in self._names or words in self._values
+        if words in self._names or words in self._values:
+            return True
+        return any(words == whole[n : n + len(words)] for whole in held for n in range(len(whole)))
 
     def _linked(self, words: list[_Word]) -> list[str]:
         """Ids of the entities named, in order; "Maren Fossgate" does not name a Maren of another surname."""

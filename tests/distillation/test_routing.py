@@ -135,3 +135,10 @@ def test_names_are_runs_of_capitals_within_one_clause() -> None:
 )
 def test_is_personal(question: str, personal: bool) -> None:
     assert is_personal(question) is personal
+
+
+def test_part_of_a_name_that_the_graph_holds_whole_is_no_stranger() -> None:
+    brewer = fact("f6", "Jonas van Hoorn", "works_at", "Kettle & Sons Brewery")
+    router = Router([adapter("c", brewer)], {brewer.id: brewer}, ENTITIES)
+    assert router.route("Who works at Kettle & Sons Brewery?", FAMOUS.__contains__).kind == "value"
+    assert router.route("Who works at Crown & Sons Brewery?", FAMOUS.__contains__).kind == "stranger"
