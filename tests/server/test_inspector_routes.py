@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import Client, say
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from talking import Client, say
 
 from memory_agent.memories import Memories
 from memory_agent.server import create_app
