@@ -68,8 +68,8 @@ STEP = st.tuples(
 
 @pytest.mark.xfail(
     strict=False,
-    reason="failed once in a full run: a word of another tenant stood in a turn of this one. The walk's own chats ask with such "
-    "words, and are stored; whether that alone explains it has not been shown",
+    reason="failed once in a full run: a word of another tenant stood in a turn of this one. The walk's chats "
+    "ask with such words, and are stored; whether that alone explains it has not been shown",
 )
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=4, max_size=10))
