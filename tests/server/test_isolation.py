@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -66,11 +65,6 @@ STEP = st.tuples(
 )
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="failed once in a full run: a word of another tenant stood in a turn of this one. The walk's chats "
-    "ask with such words, and are stored; whether that alone explains it has not been shown",
-)
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=4, max_size=10))
 def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tuple[str, str, str, str]]) -> None:
@@ -89,7 +83,9 @@ def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tu
                 said = client.post(f"{where}/turns", json={"turns": [{"role": "user", "content": f"I like {mine}"}]})
                 ids[tenant] += said.json().get("added", [])
             elif step == "chat":
-                body = {"model": "local", "user": user, "messages": [{"role": "user", "content": f"{mine} {query}"}]}
+                # A chat is remembered: the other tenant's word in it would be this user's own from then on.
+                asked = f"{mine} {query}" if foreign not in query else mine
+                body = {"model": "local", "user": user, "messages": [{"role": "user", "content": asked}]}
                 told = client.post("/v1/chat/completions", json=body).text
                 assert foreign not in told.replace(query, "")
             elif step == "learn":
