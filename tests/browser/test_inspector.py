@@ -46,6 +46,8 @@ def test_time_passes_and_nothing_moves(page: Page) -> None:
     assert ["lives in", True] not in early
     slide(page, "when", 999)
     slide(page, "known", 0)
+    expect(page.locator("output[for=known]")).not_to_have_text("now")
+    page.wait_for_timeout(300)  # the drawing follows the slider
     assert 0 < len(page.evaluate(SHOWN)) < len(now), "what was not known yet is not there"
     assert page.evaluate(PLACES) == before
     slide(page, "known", 999)
