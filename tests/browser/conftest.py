@@ -6,6 +6,7 @@ page a test opens is watched: an error on its console, or a request to another o
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -22,8 +23,10 @@ from memory_agent.memories import Memories
 from memory_agent.testing import FrozenClock, HashEmbedder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One browser a file: Playwright's own event loop counts as running in this thread until it is stopped, and no
+    asynchronous test of another file could run on the same worker beside it."""
     path = find_chromium()
     if path is None:
         missing = "no Chromium on this machine: `make browser`, apt-get install chromium, or set MEMORY_AGENT_CHROMIUM"
@@ -35,6 +38,8 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=PATIENCE)
         yield browser
         browser.close()
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
 
 
 @pytest.fixture(scope="session")
