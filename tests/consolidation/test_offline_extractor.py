@@ -64,6 +64,7 @@ STATED = [
     ("I speak Norwegian and Dutch.", ("Edda", "speaks", "Dutch")),
     ("I graduated from the University of Bergen in 2015.", ("Edda", "graduated_from", "University of Bergen")),
     ("I was hired by Lumora in 2021.", ("Edda", "works_at", "Lumora")),
+    ("Still working at Heineken, same desk.", ("Edda", "works_at", "Heineken")),
     ("I got promoted to team lead last month.", ("Edda", "occupation", "team lead")),
     ("I play the cello in a city orchestra.", ("Edda", "plays", "cello")),
     ("I volunteer at the food bank.", ("Edda", "volunteers_at", "food bank")),

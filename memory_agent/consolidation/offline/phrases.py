@@ -96,6 +96,9 @@ def noun_phrase(token: Token, skip: list[Expression], *, deep: bool = True) -> l
     """The tokens of a short phrase headed by `token`: no article, no relative clause, no date."""
     kept: list[Token] = []
     for child in token.lefts:
+        if child.dep_ in ("compound", "nmod") and is_name(child) and child.nbor().text == ",":
+            # "at Heineken, same desk": what follows the comma is an afterthought, not the head of the name.
+            return noun_phrase(child, skip, deep=False)
         if child.dep_ in (
             "det",
             "poss",
