@@ -6,7 +6,7 @@ parts lie between 0 and 1, so a fact's score stands beside an episode's probabil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from memory_agent.protocols import Query, Vectors
 from memory_agent.records import Fact, Hit, Source, Why
 from memory_agent.retrieval.question import Question
 from memory_agent.retrieval.words import terms
+from memory_agent.semantic.ontology import Ontology, load
+from memory_agent.semantic.query import stands
 from memory_agent.space import Space
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ ARM = 60
 """Facts taken from each of the word and the vector index."""
 WORDS, VECTOR = 0.6, 0.4
 STANDING = {"current": 1.0, "disputed": 0.8, "stale": 0.7, "superseded": 0.6, "ended": 0.6}
-"""What a fact's status leaves of its score, unless a past moment is asked about."""
+"""What a fact's status leaves of its score, when a question asks what is so now."""
+BELOW = 0.99
+"""How far below the value that holds one that no longer does is put, where only one can hold."""
 _FLOOR = 0.05
 
 Inside = Callable[[str], bool]
@@ -40,23 +44,59 @@ def find(space: Space, question: Question, vectors: Vectors, filters: Filters, i
     ids = list(dict.fromkeys([*lexical, *dense]))
     if not ids:
         return []
-    past = filters.as_of is not None or filters.known_at is not None
+    past = filters.as_of is not None or filters.known_at is not None or question.tense != "present"
     ranks = {
         name: {id: place for place, id in enumerate(arm, start=1)}
         for name, arm in (("lexical", lexical), ("dense", dense))
     }
-    hits = []
+    hits, former = [], load().past_of
     for fact in _passing(_versions(space, ids, filters), filters, inside):
         covered, cosine = _coverage(question, fact), max(dense.get(fact.id, 0.0), 0.0)
-        score = (WORDS * covered + VECTOR * cosine) * (1.0 if past else STANDING[fact.status])
+        standing = "superseded" if fact.predicate in former else fact.status
+        score = (WORDS * covered + VECTOR * cosine) * (1.0 if past else STANDING[standing])
         if score < _FLOOR:
             continue
         scores = {"words": round(covered, 4)} | ({"dense": round(cosine, 4)} if fact.id in dense else {})
         placed = {name: rank[fact.id] for name, rank in ranks.items() if fact.id in rank}
-        note = "" if past or fact.status == "current" else f"{fact.status}: counts {STANDING[fact.status]:g}"
+        note = "" if past or standing == "current" else f"{standing}: counts {STANDING[standing]:g}"
         why = Why(scores=scores, ranks=placed, note=note)
         hits.append(Hit(record=fact, score=float(np.clip(score, 0, 1)), why=why))
     return hits
+
+
+def by_tense(hits: Sequence[Hit], question: Question, now: datetime, ontology: Ontology) -> list[Hit]:
+    """The hits, best first, with no value above the one that took its place: "used to live in Lisbon" below "lives in
+    Porto", or the other way round where the question asks for what was before. Other hits keep their scores.
+
+    Only single-valued predicates have such places, each with the predicate that says the same of the past.
+    """
+    if question.tense == "past":
+        return list(hits)
+    placed: list[tuple[tuple[str, str] | None, bool]] = []
+    best: dict[tuple[str, str], float] = {}
+    for hit in hits:
+        fact = hit.record
+        place, wanted = None, False
+        if isinstance(fact, Fact) and fact.polarity == "+" and fact.modality == "actual":
+            predicate = ontology.past_of.get(fact.predicate, fact.predicate)
+            if ontology[predicate].cardinality == "one":
+                place = fact.subject_id, predicate
+                over = fact.predicate != predicate or not stands(fact, now)
+                wanted = over == (question.tense == "former")
+        placed.append((place, wanted))
+        if place and wanted:
+            best[place] = max(best.get(place, 0.0), hit.score)
+    found = []
+    for hit, (place, wanted) in zip(hits, placed, strict=True):
+        most = best.get(place, 1.0) * BELOW if place and not wanted else 1.0
+        if place in best and hit.score > most:
+            note = ", ".join(part for part in (hit.why.note, f"below what {_ASKED[question.tense]}") if part)
+            hit = hit.model_copy(update={"score": most, "why": hit.why.model_copy(update={"note": note})})
+        found.append(hit)
+    return sorted(found, key=lambda hit: -hit.score)
+
+
+_ASKED = {"present": "is so now", "former": "was so before"}
 
 
 def _versions(space: Space, ids: list[str], filters: Filters) -> list[Fact]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from memory_agent.retrieval.text import MONTHS
 from memory_agent.retrieval.words import terms
@@ -19,6 +20,11 @@ KINDS: dict[str, re.Pattern[str]] = {
 }  # fmt: skip
 """Kinds of question; one may be of several."""
 
+_FORMER = re.compile(
+    r"\b(?:used to|previous(?:ly)?|former(?:ly)?|before|earlier|originally|in the past|back then)\b", re.I
+)
+_PAST = re.compile(r"\b(?:did|was|were|had)\b|\b(?:has|have)\b(?:\s+\w+){1,3}?\s+(?:been|ever|\w+ed)\b", re.I)
+
 _MONTHS = {name.casefold(): number for number, name in enumerate(MONTHS)}
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _OF_ASSISTANT = re.compile(
@@ -27,6 +33,9 @@ _OF_ASSISTANT = re.compile(
     r"|\byour (?:earlier )?(?:answer|advice|suggestions?|recommendations?|reply|response)\b",
     re.I,
 )
+
+
+Tense = Literal["present", "past", "former"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Question:
     years: frozenset[int]
     of_assistant: bool
     """Whether it asks for what the assistant said."""
+    tense: Tense
+    """Whether it asks for what is so, for what was or happened, or for what was so and no longer is."""
 
 
 def read_question(text: str, speakers: Iterable[str]) -> Question:
@@ -68,4 +79,5 @@ def read_question(text: str, speakers: Iterable[str]) -> Question:
         months=frozenset(_MONTHS[word] for word in words if word in _MONTHS),
         years=frozenset(int(year) for year in _YEAR.findall(text)),
         of_assistant=bool(_OF_ASSISTANT.search(text)),
+        tense="former" if _FORMER.search(text) else "past" if _PAST.search(text) else "present",
     )

@@ -124,6 +124,8 @@ def search(
         with watch.step("rerank"):
             hits, note = rerank(space.reranker, text, hits, top=settings.rerank_top, milliseconds=settings.rerank_ms)
         watch.notes += [note] if note else []
+    if filters.as_of is None and filters.known_at is None:
+        hits = fact_arm.by_tense(hits, question, space.clock.now(), load())
     for place, hit in enumerate(hits[limit : limit + _TOLD_DROPPED], start=limit + 1):
         watch.dropped[hit.record.id] = f"rank {place}, below the limit of {limit}"
     trace = Trace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from memory_agent.retrieval.question import read_question
 
 
@@ -33,3 +35,18 @@ def test_months_and_years_and_kinds() -> None:
 def test_what_the_assistant_said_is_told_from_what_it_should_say() -> None:
     assert read_question("What did you recommend to me?", []).of_assistant
     assert not read_question("What would you recommend?", []).of_assistant
+
+
+@pytest.mark.parametrize(
+    ("text", "tense"),
+    [
+        ("Where does Alice live?", "present"),
+        ("What pets does Maya have?", "present"),
+        ("Where did Alice live in May?", "past"),
+        ("Which towns has Alice lived in?", "past"),
+        ("Where did Alice live before?", "former"),
+        ("Who was her previous boss?", "former"),
+    ],
+)
+def test_the_tense_of_what_is_asked(text: str, tense: str) -> None:
+    assert read_question(text, ["Alice", "Maya"]).tense == tense

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from memory_agent import Memory, Turn
 from memory_agent.errors import InvalidInput, ModelNotFound
 from memory_agent.protocols import Query
-from memory_agent.records import Episode, Fact, PartialDate, Source
+from memory_agent.records import Episode, Fact, Hit, PartialDate, Source, Why
+from memory_agent.retrieval.facts import by_tense
+from memory_agent.retrieval.question import read_question
+from memory_agent.semantic.ontology import load
 from memory_agent.testing.models import HashEmbedder
 
 START = datetime(2024, 1, 10, 9, tzinfo=UTC)
@@ -199,6 +202,56 @@ def test_current_facts_come_before_superseded_ones_unless_a_past_moment_is_asked
         assert ids(memory, "Where does Ana live?", kinds=["fact"], session="january") == []
         assert len(ids(memory, "Where does Ana live?", kinds=["fact"], session="march", speaker="ben")) == 2
         assert not any(id.startswith("f-") for id in ids(memory, "Where does Ana live?", kinds=["episode"]))
+
+
+def test_where_somebody_lives_comes_before_where_they_used_to(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add([
+            Turn(role="user", speaker="Alice", content="I live in Lisbon.", at=START, id="a"),
+            Turn(role="user", speaker="Alice", content="I moved from Lisbon to Porto last March.", id="b",
+                 at=START + timedelta(days=150)),
+        ])  # fmt: skip
+        memory.consolidate()
+
+        def first(question: str, **more: object) -> str:
+            found = memory.search(question, kinds=["fact"], **more).hits
+            assert {hit.record.object for hit in found} == {"Lisbon", "Porto"}
+            return found[0].record.object
+
+        assert first("Where does Alice live?") == "Porto"
+        assert first("Where is Alice living now?") == "Porto"
+        assert first("Where did Alice live before?") == "Lisbon"
+        assert first("Where did Alice use to live, formerly?") == "Lisbon"
+
+
+def of(id: str, score: float, **more: object) -> Hit:
+    common = {"subject": "Ana", "subject_id": "ana", "text": "", "recorded_at": START}
+    return Hit(record=Fact(id=id, **(common | more)), score=score, why=Why())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["lives_in", "previously_lived_in"]), st.floats(0, 1),
+                          st.sampled_from(["current", "superseded", "ended"])), max_size=8),
+       st.sampled_from(["Where does Ana live?", "Where did Ana live before?", "Where did Ana live?"]))  # fmt: skip
+def test_no_value_stands_above_the_one_that_took_its_place(rows: list[tuple[str, float, str]], asked: str) -> None:
+    question = read_question(asked, ["Ana"])
+    hits = [of(f"f{n}", score, predicate=name, object=f"town {n}", status=status)
+            for n, (name, score, status) in enumerate(sorted(rows, key=lambda row: -row[1]))]  # fmt: skip
+    found = by_tense(hits, question, START, load())
+    assert sorted(hit.record.id for hit in found) == sorted(hit.record.id for hit in hits)
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    over = [hit.record.predicate != "lives_in" or hit.record.status != "current" for hit in found if hit.score > 0]
+    if question.tense == "present" and False in over:
+        assert not over[0]
+    if question.tense == "former" and True in over:
+        assert over[0]
+    if question.tense == "past":
+        assert found == hits
+
+
+def test_what_may_hold_side_by_side_is_not_put_below() -> None:
+    kept = of("old", 0.9, predicate="likes", object="tea", status="ended")
+    question = read_question("Does Ana like tea?", ["Ana"])
+    assert by_tense([kept, of("new", 0.4, predicate="likes", object="milk")], question, START, load())[0] == kept
 
 
 def test_metadata_cuts_before_anything_is_ranked(tmp_path: Path) -> None:
