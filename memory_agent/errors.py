@@ -9,6 +9,8 @@
     │   ├── StoreBusy                another process holds the writer's or the job's lock
     │   ├── StoreCorrupt             the ledger is damaged; restore it from a backup
     │   ├── StoreTooNew              the store was written by a newer release
+    │   ├── BackupDamaged            a backup is not whole; nothing was restored from it
+    │   ├── SealBroken               an encrypted file was altered or cut off, or this is not its key
     │   ├── UnknownStore             no installed package serves that URL scheme
     │   └── EmbedderChanged          the index was built with another embedder; re-embed first
     ├── ModelError                   a language or embedding model failed
@@ -61,6 +63,14 @@ class StoreCorrupt(StoreError):
 
 class StoreTooNew(StoreError):
     """The store was written by a newer release of this library; upgrade."""
+
+
+class BackupDamaged(StoreError):
+    """A backup is not whole, or is none; nothing was restored from it."""
+
+
+class SealBroken(StoreError):
+    """An encrypted file was altered or cut off, or the key is another one; nothing of it is given out."""
 
 
 class UnknownStore(StoreError):
