@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 UNKNOWN = "I don't know."
+WITHHELD = "the weights named somebody else's fact"
+"""Ends the note of an answer in whose place "I don't know" was given."""
 CONFIDENT = 0.35
 """Least probability of any token of an adapter's answer for `auto` to take it."""
 HITS = 8
@@ -202,12 +204,18 @@ class _Asking:
         return answers
 
     def _not_anothers(self, question: str, route: Route, answer: Answer) -> Answer:
-        """The answer; about a stranger, "I don't know" in place of one that brings up whom or what was taught."""
-        if route.kind != "stranger":
+        """The answer; "I don't know" in place of one that gives a stranger, or somebody known, only another's fact.
+
+        What the weights may say of somebody known is what an adapter was taught of them, or of whom that leads to.
+        """
+        if route.kind not in ("stranger", "entity"):
             return answer
-        taught = {name for fact in self.router.facts.values() for name in (fact.subject, fact.object)}
-        if names_any(answer.text, [name for name in taught if not names(question, name)]):
-            return _unknown(answer).model_copy(update={"note": f"{route.why}; the weights named somebody else's fact"})
+        facts = self.router.facts.values()
+        own = {n for fact in facts if {fact.subject_id, fact.object_id} & {*route.entities} for n in _ends(fact)}
+        own |= {n for fact in facts if fact.subject in own for n in _ends(fact)}
+        taught = {name for fact in facts for name in _ends(fact) if not names(question, name)}
+        if names_any(answer.text, list(taught - own)) and not names_any(answer.text, list(taught & own)):
+            return _unknown(answer).model_copy(update={"note": f"{route.why}; {WITHHELD}"})
         return answer
 
     def _taught(self, adapter: Adapter, question: str, text: str, route: Route) -> tuple[str, ...]:
@@ -320,6 +328,10 @@ def _answer(
         tokens=said.prompt_tokens + said.tokens,
         note=note,
     )
+
+
+def _ends(fact: Fact) -> tuple[str, str]:
+    return fact.subject, fact.object
 
 
 def _unknown(answer: Answer) -> Answer:

@@ -30,10 +30,6 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import Forms, Templates, load_templates
 from memory_agent.records import PartialDate
 
-_GAP_FORMS = 3
-"""Forms in which a missing attribute is asked for in a pass."""
-
-
 @dataclass(frozen=True)
 class Row:
     """A question and the answer to be learnt. `group` is what is learnt by it; `epoch` the pass it belongs to."""
@@ -85,9 +81,9 @@ class Curriculum:
         if recipe.page_every and epoch % recipe.page_every == 0:
             rows += self._pages(epoch)
         unknown = max(recipe.fewest_unknown, round(questions * recipe.unknown_share)) if self._subjects else 0
-        absent = min(_GAP_FORMS * len(self._gaps), unknown // 2)
-        rows += self._absent(epoch, absent)
-        rows += self._strangers(epoch, unknown - absent)
+        absent = self._absent(epoch, unknown // 2)
+        rows += absent
+        rows += self._strangers(epoch, unknown - len(absent))
         return rows
 
     def near(self) -> list[str]:
@@ -239,11 +235,22 @@ class Curriculum:
                 epoch, "page", f"page|{subject}", prompt, answer, tuple(f.id for item in shuffled for f in item.facts)
             )
 
-    def _absent(self, epoch: int, count: int) -> Iterator[Row]:
-        random_ = self._random("absent", epoch)
-        asked = [(item, prompt) for item in self._gaps for prompt in random_.sample(item.prompts, _GAP_FORMS)]
-        for item, prompt in random_.sample(asked, count):
-            yield Row(epoch, "absent", item.key, prompt, item.answer, ())
+    def _absent(self, epoch: int, most: int) -> list[Row]:
+        """What is not known of known subjects, in as many forms as what is known: at most `most` rows.
+
+        That nothing is known is learnt pair by pair, like a fact; in fewer forms it holds in those forms only.
+        """
+        places = [
+            (item, count, n)
+            for item in self._gaps
+            for count in [min(len(item.prompts), self._recipe.forward_forms)]
+            for n in range(count)
+        ]
+        drawn = self._random("absent", epoch).sample(places, min(most, len(places)))
+        return [
+            Row(epoch, "absent", item.key, self._dealt(item, epoch * count + n, 1)[0], item.answer, ())
+            for item, count, n in drawn
+        ]
 
     def _strangers(self, epoch: int, count: int) -> Iterator[Row]:
         random_ = self._random("strangers", epoch)

@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from memory_agent.answering import ask_many
+from memory_agent.answering import WITHHELD, ask_many
 from memory_agent.config import Settings
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.matching import names, names_any, says_unknown
@@ -131,7 +131,7 @@ def run(
     """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
 
     `kinds` maps each kind to n, rate, low, high (95 %, Wilson) and, where it matters, idk: the share
-    of "I don't know". `rate` is the share right for paraphrase and inverse, the share byte-equal to
+    of "I don't know", and withheld: the share where that stands in place of what the weights said. `rate` is the share right for paraphrase and inverse, the share byte-equal to
     the base for general, the share that names a person or value of the graph for near_general, and
     the share of wrong values given for stale, stranger and absent_attribute.
 
@@ -211,15 +211,18 @@ def score(
     """The figures of each kind; `graph` holds every name and value that was taught or superseded."""
     hits: dict[str, list[bool]] = {}
     unknown: dict[str, list[bool]] = {}
+    withheld: dict[str, list[bool]] = {}
     for question, answer in zip(questions, answers, strict=True):
         hits.setdefault(question.kind, []).append(_hit(question, answer.text, base, graph))
         unknown.setdefault(question.kind, []).append(says_unknown(answer.text))
+        withheld.setdefault(question.kind, []).append(answer.note.endswith(WITHHELD))
     figures: dict[str, dict[str, Any]] = {}
     for kind, outcomes in hits.items():
         shown = Score.of(outcomes)
         figures[kind] = {"n": shown.n, "rate": shown.rate, "low": shown.low, "high": shown.high}
         if kind in IDK_KINDS:
             figures[kind]["idk"] = Score.of(unknown[kind]).rate
+            figures[kind]["withheld"] = Score.of(withheld[kind]).rate
     return figures
 
 

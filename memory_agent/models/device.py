@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,3 +60,16 @@ def cpu_workers(count: int) -> Iterator[ThreadPoolExecutor]:
     workers = count or torch.get_num_threads()
     with cpu_threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield pool
+
+
+def release_memory() -> None:
+    """Give memory that was freed back to the system, where the C library would keep it (glibc).
+
+    Threads that work on tensors of ever other sizes leave each allocator arena full of holes: a training run held
+    more than twice what it used.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from memory_agent.answering import UNKNOWN, ask, ask_many, context
+from memory_agent.answering import UNKNOWN, WITHHELD, ask, ask_many, context
 from memory_agent.distillation import registry
 from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
@@ -126,4 +126,28 @@ def test_a_stranger_is_not_given_what_somebody_else_was_taught(memory: Memory, p
         tx.put(fact.model_copy(update={"object": word}))
     answer = ask(memory.space, question, mode="adapter")
     assert answer.text == UNKNOWN
-    assert "somebody else's fact" in answer.note
+    assert WITHHELD in answer.note
+
+
+def test_somebody_known_is_not_given_what_only_another_was_taught(memory: Memory, promoted: Adapter) -> None:
+    babble = ask(memory.space, LINKED, mode="adapter")
+    word = max(re.findall(r"\w+", babble.text), key=len)
+    facts = {fact.id: fact for fact in memory.space.ledger.select(Fact)}
+    with memory.space.ledger.transaction() as tx:
+        tx.put(facts["f2"].model_copy(update={"object": word}))  # Rolf's
+    answer = ask(memory.space, LINKED, mode="adapter")
+    assert (answer.text, answer.adapter, answer.sources) == (UNKNOWN, promoted.id, ())
+    assert WITHHELD in answer.note
+    with memory.space.ledger.transaction() as tx:
+        tx.put(facts["f1"].model_copy(update={"object": word}))  # Wanda's as well
+    assert ask(memory.space, LINKED, mode="adapter").text == babble.text
+
+
+def test_what_somebody_leads_to_may_be_said(memory: Memory, promoted: Adapter) -> None:
+    babble = ask(memory.space, LINKED, mode="adapter")
+    word = max(re.findall(r"\w+", babble.text), key=len)
+    facts = {fact.id: fact for fact in memory.space.ledger.select(Fact)}
+    partner = {"predicate": "partner", "object": "Rolf Dane", "object_id": facts["f2"].subject_id}
+    with memory.space.ledger.transaction() as tx:
+        tx.put(facts["f2"].model_copy(update={"object": word}), facts["f1"].model_copy(update=partner))
+    assert ask(memory.space, LINKED, mode="adapter").text == babble.text

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from browsing import KEY, USER, Served, Watched, shot
+from browsing import KEY, PATIENCE, USER, Served, Watched, shot
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from memory_agent.records import Adapter, Fact
@@ -19,6 +22,15 @@ SHOWN = (
     "document.querySelector('.canvas')._cyreg.cy.edges().filter((e) => e.visible())"
     ".map((e) => [e.data('label'), e.hasClass('past')])"
 )
+
+
+def until(page: Page, holds: Callable[[list[list[Any]]], bool], why: str = "") -> list[list[Any]]:
+    """The facts drawn, once `holds` is true of them: the drawing follows what is set, a frame or more later."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not holds(drawn := page.evaluate(SHOWN)):
+        assert time.monotonic() < end, (why, drawn)
+        page.wait_for_timeout(50)
+    return drawn
 
 
 def slide(page: Page, id: str, value: int) -> None:
@@ -37,22 +49,19 @@ def test_time_passes_and_nothing_moves(page: Page) -> None:
     assert KEY not in page.url, "the key stays in no history"
     expect(page.locator(FACTS).first).to_be_visible()
     shot(page, "graph")
-    before, now = page.evaluate(PLACES), page.evaluate(SHOWN)
-    assert ["lives in", True] in now, "what is superseded is shown, faded"
+    now = until(page, lambda drawn: ["lives in", True] in drawn, "what is superseded is shown, faded")
+    before = page.evaluate(PLACES)
     slide(page, "when", 0)
     expect(page.locator("output[for=when]")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d$"))
-    early = page.evaluate(SHOWN)
-    assert len(early) < len(now)
-    assert ["lives in", True] not in early
+    until(page, lambda early: len(early) < len(now) and ["lives in", True] not in early)
     slide(page, "when", 999)
     slide(page, "known", 0)
     expect(page.locator("output[for=known]")).not_to_have_text("now")
-    page.wait_for_timeout(300)  # the drawing follows the slider
-    assert 0 < len(page.evaluate(SHOWN)) < len(now), "what was not known yet is not there"
+    until(page, lambda known: 0 < len(known) < len(now), "what was not known yet is not there")
     assert page.evaluate(PLACES) == before
     slide(page, "known", 999)
     page.uncheck("#past")
-    assert ["lives in", True] not in page.evaluate(SHOWN)
+    until(page, lambda drawn: ["lives in", True] not in drawn)
     assert page.evaluate(PLACES) == before
 
 
@@ -60,12 +69,13 @@ def test_filters_search_and_a_click_lead_to_the_words(page: Page) -> None:
     page.click("text=none")
     expect(page.locator(".nothing")).to_be_visible()
     page.check("[data-cls=family]")
-    assert {label for label, _ in page.evaluate(SHOWN)} == {"spouse", "sibling"}
+    until(page, lambda drawn: {label for label, _ in drawn} == {"spouse", "sibling"})
     page.click("button.plain:text-is('all')")
     page.fill("#find", "bouzouki")
     expect(page.locator(FACTS)).to_have_count(1)
     page.fill("#find", "")
     expect(page.locator(FACTS).nth(10)).to_be_visible()
+    until(page, lambda drawn: len(drawn) > 10)
     at = page.evaluate(
         "(() => { const cy = document.querySelector('.canvas')._cyreg.cy; const edge = cy.edges().filter((e) => "
         "e.data('label') === 'spouse')[0]; const box = cy.container().getBoundingClientRect();"
@@ -87,11 +97,11 @@ def test_near_something_and_by_keyboard_alone(page: Page) -> None:
     whole = len(page.evaluate(SHOWN))
     page.keyboard.press("f")
     expect(page.locator(".crumbs")).to_contain_text(name)
-    assert len(page.evaluate(SHOWN)) < whole
+    until(page, lambda drawn: len(drawn) < whole)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(page.locator(".crumbs")).to_have_text("Everything")
-    assert len(page.evaluate(SHOWN)) == whole
+    until(page, lambda drawn: len(drawn) == whole)
     page.focus("#when")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#when")).to_have_attribute("aria-valuetext", re.compile(r"\d{4}-"))

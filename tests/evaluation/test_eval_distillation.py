@@ -102,6 +102,7 @@ def test_what_each_rate_counts() -> None:
         "paraphrase": 1.0, "stale": 1.0, "stranger": 0.5, "general": 0.0, "near_general": 0.5,
     }  # fmt: skip
     assert figures["stranger"]["idk"] == 0.5
+    assert figures["stranger"]["withheld"] == 0.0
     assert "idk" not in figures["general"]
 
 

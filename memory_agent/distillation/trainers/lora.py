@@ -32,13 +32,15 @@ from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers.gradients import UNKNOWN, Bounds, Gradients, Part, Row
 from memory_agent.errors import MissingExtra, TrainerFailed
-from memory_agent.models.device import best_device, best_dtype
+from memory_agent.models.device import best_device, best_dtype, release_memory
 from memory_agent.models.template import ChatFormat
 from memory_agent.protocols import Progress
 
 if TYPE_CHECKING:
     import torch
 
+_STEPS_KEPT = 8
+"""Steps from one time that freed memory is given back to the next."""
 _REPLAYED = ("answer", "opener")
 _QUESTIONS = frozenset({"forward", "inverse"}) | UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
@@ -137,6 +139,8 @@ class _Run:
             for row, known in zip(batch, self._step(batch), strict=True):
                 seen.setdefault(row.group, []).append(known)
                 kinds.setdefault(row.kind, []).append(known)
+            if i % _STEPS_KEPT == 0:
+                release_memory()
             self._report(epoch, (i + 1) / len(batches), final)
         for group, values in seen.items():
             self.state.streak[group] = self.state.streak.get(group, 0) + 1 if all(values) else 0
