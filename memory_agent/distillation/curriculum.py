@@ -30,6 +30,7 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import Forms, Templates, load_templates
 from memory_agent.records import PartialDate
 
+
 @dataclass(frozen=True)
 class Row:
     """A question and the answer to be learnt. `group` is what is learnt by it; `epoch` the pass it belongs to."""

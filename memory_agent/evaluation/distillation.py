@@ -131,9 +131,10 @@ def run(
     """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
 
     `kinds` maps each kind to n, rate, low, high (95 %, Wilson) and, where it matters, idk: the share
-    of "I don't know", and withheld: the share where that stands in place of what the weights said. `rate` is the share right for paraphrase and inverse, the share byte-equal to
-    the base for general, the share that names a person or value of the graph for near_general, and
-    the share of wrong values given for stale, stranger and absent_attribute.
+    of "I don't know", and withheld: the share where that stands in place of what the weights said.
+    `rate` is the share right for paraphrase and inverse, the share byte-equal to the base for general,
+    the share that names a person or value of the graph for near_general, and the share of wrong values
+    given for stale, stranger and absent_attribute.
 
     Raises InvalidInput when the file has another shape, and what training raises.
     """
