@@ -69,6 +69,7 @@ def bind(
     from memory_agent.models.reranker import load_reranker
 
     key = space_key(tenant, user)
+    folder = backend.folder / "spaces" / key.replace("/", "@")
     return Space(
         key=key,
         tenant=tenant,
@@ -77,7 +78,9 @@ def bind(
         ledger=backend.ledger.space(key),
         index=backend.index.space(key),
         embedder=embedder,
-        folder=backend.folder / "spaces" / key.replace("/", "@"),
+        folder=folder,
+        # Where many hosts work on one store, another may forget what this one's files would still hold.
+        derived=folder if backend.queue is None else None,
         settings=settings,
         clock=clock or SystemClock(),
         reranker=reranker or load_reranker(settings),

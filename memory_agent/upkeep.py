@@ -54,8 +54,11 @@ def consolidate(space: Space, extractor: Extractor | None, progress: Progress | 
 def update(space: Space, id: str, **correction: str | None) -> Fact | Episode:
     """Correct a record, and embed what it now says; see `Memory.update`."""
     from memory_agent.consolidation import editing
+    from memory_agent.retrieval import snapshot
 
     record = editing.update(space, id, **correction)
+    if isinstance(record, Episode):
+        snapshot.purge(space)
     catch_up(space)
     return record
 
@@ -84,9 +87,11 @@ def clear_files(backend: Backend, space: Space) -> None:
     """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, kept answers, free pages."""
     from memory_agent.consolidation.spending import ANSWERS
     from memory_agent.distillation import registry
+    from memory_agent.retrieval import snapshot
 
     registry.sweep(space)
     shutil.rmtree(space.folder / ANSWERS, ignore_errors=True)
+    snapshot.purge(space)
     catch_up(space)
     backend.index.compact()
     backend.ledger.compact()

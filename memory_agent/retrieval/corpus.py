@@ -1,8 +1,7 @@
 """What a space's episodes look like to the scorer: postings, vectors, sessions and neighbours, in memory.
 
-Derived from the ledger and the vector index and kept level with them; it holds no text. Documents
-are numbered in the order they came. What was changed or forgotten is not taken out: its owner builds
-a new corpus, so that no word of it stays.
+Derived from the ledger and the vector index and kept level with them. Documents are numbered in the order they
+came. What was changed or forgotten is taken out by making a corpus of the others, so that no word of it stays.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from array import array
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,10 @@ from numpy.typing import NDArray
 
 from memory_agent.protocols import Vectors
 from memory_agent.records import Episode
+from memory_agent.retrieval.postings import Flat, Ints, Postings
 from memory_agent.retrieval.text import day_words
 from memory_agent.retrieval.words import terms
 
-Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
 _TIME = re.compile(
@@ -65,126 +63,210 @@ def pairs(metadata: Mapping[str, Any]) -> set[tuple[str, str]]:
     }
 
 
-@dataclass
-class Posting:
-    """The documents a term stands in, ascending, and how often in each (255 at most)."""
+_COLUMNS: Mapping[str, Any] = {
+    "size": np.float32, "session": np.int32, "speaker": np.int32, "user": np.bool_, "at": np.float64,
+    "recorded": np.float64, "month": np.int32, "following": np.int32, "preceding": np.int32,
+}  # fmt: skip
+KEPT = tuple(name for name in _COLUMNS if name not in ("following", "preceding"))
+"""The columns that are no function of the others."""
 
-    documents: array[int] = field(default_factory=lambda: array("i"))
-    counts: array[int] = field(default_factory=lambda: array("B"))
 
+class Columns:
+    """One row a document, as arrays that grow by a quarter and are written in place."""
 
-class Frozen:
-    """The corpus's columns as arrays, made once after each change. Row n of each is document n."""
+    size: Floats
+    """Terms of the document."""
+    session: Ints
+    speaker: Ints
+    user: NDArray[np.bool_]
+    at: NDArray[np.float64]
+    """When it was said, and `recorded` when it was taken in, in seconds since 1970."""
+    recorded: NDArray[np.float64]
+    month: Ints
+    """Months since year 0."""
+    following: Ints
+    """The next document of its session, -1 at the end; `preceding` likewise."""
+    preceding: Ints
+    traits: Floats
+    session_size: Floats
+    """Terms of each session."""
 
-    def __init__(self, corpus: Corpus) -> None:
-        self.size: Floats = np.array(corpus.size, dtype=np.float32)
-        self.session: Ints = np.array(corpus.session, dtype=np.int32)
-        self.speaker: Ints = np.array(corpus.speaker, dtype=np.int32)
-        self.user = np.array(corpus.user, dtype=bool)
-        self.at = np.array(corpus.at, dtype=np.float64)
-        self.recorded = np.array(corpus.recorded, dtype=np.float64)
-        self.month: Ints = np.array(corpus.month, dtype=np.int32)
-        self.traits: Floats = np.array(corpus.traits, dtype=np.float32).reshape(len(corpus), len(TRAITS))
-        self.following: Ints = np.array(corpus.following, dtype=np.int32)
-        self.preceding: Ints = np.array(corpus.preceding, dtype=np.int32)
-        self.session_size: Floats = np.bincount(self.session, self.size, len(corpus.members)).astype(np.float32)
+    def __init__(self, rows: int, traits: Floats | None = None, **given: NDArray[Any]) -> None:
+        self._rows = rows
+        self._whole: dict[str, NDArray[Any]] = {
+            name: given.get(name, np.zeros(rows, dtype=kind)) for name, kind in _COLUMNS.items()
+        }
+        self._whole["traits"] = np.zeros((rows, len(TRAITS)), dtype=np.float32) if traits is None else traits
+        self.see(rows)
+        self.weigh()
+
+    def see(self, rows: int) -> None:
+        """Let each column show so many rows; new ones hold zeros."""
+        for name, whole in self._whole.items():
+            if len(whole) < rows:
+                grown = np.zeros((rows + rows // 4, *whole.shape[1:]), dtype=whole.dtype)
+                grown[: self._rows] = whole[: self._rows]
+                self._whole[name] = grown
+            setattr(self, name, self._whole[name][:rows])
+        self._rows = rows
+
+    def weigh(self) -> None:
+        """Set `session_size`."""
+        self.session_size = np.bincount(self.session, self.size).astype(np.float32)
+
+    def link(self) -> None:
+        """Set `following` and `preceding` by session and time."""
+        order = np.lexsort((np.arange(self._rows), self.at, self.session)).astype(np.int32)
+        self.following[:] = self.preceding[:] = -1
+        same = self.session[order[1:]] == self.session[order[:-1]]
+        self.following[order[:-1][same]] = order[1:][same]
+        self.preceding[order[1:][same]] = order[:-1][same]
 
 
 class Corpus:
     """The episodes of one space. Its owner sees to it that nobody reads while it is written."""
 
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.number: dict[str, int] = {}
-        self.postings: dict[str, Posting] = {}
-        self.sessions: dict[str, int] = {}
-        self.speakers: dict[str, int] = {}
-        self.members: list[list[tuple[float, int]]] = []
-        """Per session its documents as (time, number), in the order they were said."""
-        self.following = array("i")
-        """The next document of its session, -1 at the end; `preceding` likewise."""
-        self.preceding = array("i")
-        self.size = array("i")
-        self.session = array("i")
-        self.speaker = array("i")
-        self.user = array("B")
-        self.at = array("d")
-        self.recorded = array("d")
-        self.month = array("i")
-        self.traits = array("f")
-        self.metadata: dict[tuple[str, str], array[int]] = {}
+    def __init__(
+        self,
+        ids: Sequence[str] = (),
+        flat: Flat | None = None,
+        columns: Columns | None = None,
+        sessions: Sequence[str] = (),
+        speakers: Sequence[str] = (),
+        metadata: Mapping[tuple[str, str], Ints] | None = None,
+        vectors: Vectors | None = None,
+    ) -> None:
+        self.ids = list(ids)
+        self.number = dict(zip(self.ids, range(len(self.ids)), strict=True))
+        self.postings = Postings(flat)
+        self.columns = columns or Columns(0)
+        self.columns.link()
+        self.sessions = dict(zip(sessions, range(len(sessions)), strict=True))
+        self.speakers = dict(zip(speakers, range(len(speakers)), strict=True))
+        self.metadata: dict[tuple[str, str], array[int]] = {
+            pair: array("i", documents.tobytes()) for pair, documents in (metadata or {}).items()
+        }
         """(key, value as JSON) -> the documents whose metadata holds that pair; of a list, each element counts."""
-        self._vectors: Vectors = np.zeros((0, 0), dtype=np.float32)
-        self._frozen: Frozen | None = None
+        self._members: dict[int, list[tuple[float, int]]] = {}
+        self._vectors = np.zeros((0, 0), dtype=np.float32) if vectors is None else vectors
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def columns(self) -> Frozen:
-        """The columns as arrays."""
-        if self._frozen is None:
-            self._frozen = Frozen(self)
-        return self._frozen
-
-    @property
     def vectors(self) -> Vectors:
-        """Unit vectors, shape (len(self), dimension); a row of zeros where there is none yet."""
+        """Unit vectors, shape (len(self), dimension); zeros where there is none yet, (0, 0) before the first."""
+        if len(self._vectors):
+            self._room(self._vectors.shape[1])
         return self._vectors[: len(self.ids)]
 
-    def add(self, episodes: Iterable[Episode]) -> None:
+    def _room(self, dimension: int) -> None:
+        """Have a row for each document."""
+        if len(self._vectors) < len(self.ids):
+            room = len(self.ids) + (len(self.ids) // 4 if len(self._vectors) else 0)
+            grown = np.zeros((room, dimension), dtype=np.float32)
+            if len(self._vectors):
+                grown[: len(self._vectors)] = self._vectors
+            self._vectors = grown
+
+    def add(self, episodes: Sequence[Episode]) -> None:
         """Take in episodes that are not here yet. Their vectors are set with `set_vectors`."""
-        self._frozen = None
-        for episode in episodes:
-            number = len(self.ids)
-            self.ids.append(episode.id)
-            self.number[episode.id] = number
+        first = len(self.ids)
+        self.ids += [episode.id for episode in episodes]
+        self.number |= {episode.id: number for number, episode in enumerate(episodes, start=first)}
+        described = []
+        for number, episode in enumerate(episodes, start=first):
             counts = Counter(terms(f"{episode.speaker} {episode.content} {day_words(episode)}"))
-            for term, count in counts.items():
-                posting = self.postings.get(term)
-                if posting is None:
-                    posting = self.postings[term] = Posting()
-                posting.documents.append(number)
-                posting.counts.append(min(count, 255))
-            self._describe(number, episode, counts.total())
+            self.postings.add(number, counts.items())
+            described.append(self._described(episode, counts.total()))
+            for pair in pairs(episode.metadata):
+                self.metadata.setdefault(pair, array("i")).append(number)
+        told = {name: [row[name] for row in described] for name in (*KEPT, "traits")}
+        rooms = {session: self._of_session(session) for session in set(told["session"])}
+        self.columns.see(len(self.ids))
+        for name, values in told.items():
+            if values:
+                getattr(self.columns, name)[first:] = values
+        for number in range(first, len(self.ids)):
+            self._link(rooms[int(self.columns.session[number])], number)
+        self.columns.weigh()
 
-    def _describe(self, number: int, episode: Episode, size: int) -> None:
-        session = self.sessions.setdefault(episode.session, len(self.sessions))
-        if session == len(self.members):
-            self.members.append([])
-        self._link(self.members[session], (episode.at.timestamp(), number))
-        self.size.append(size)
-        self.session.append(session)
-        self.speaker.append(self.speakers.setdefault(episode.speaker, len(self.speakers)))
-        self.user.append(episode.role == "user")
-        self.at.append(episode.at.timestamp())
-        self.recorded.append(episode.recorded_at.timestamp())
-        self.month.append(12 * episode.at.year + episode.at.month - 1)
-        self.traits.extend(traits(episode.content, size))
-        for pair in pairs(episode.metadata):
-            self.metadata.setdefault(pair, array("i")).append(number)
+    def _described(self, episode: Episode, size: int) -> dict[str, Any]:
+        """A row of the columns."""
+        return {
+            "size": size,
+            "session": self.sessions.setdefault(episode.session, len(self.sessions)),
+            "speaker": self.speakers.setdefault(episode.speaker, len(self.speakers)),
+            "user": episode.role == "user",
+            "at": episode.at.timestamp(),
+            "recorded": episode.recorded_at.timestamp(),
+            "month": 12 * episode.at.year + episode.at.month - 1,
+            "traits": traits(episode.content, size),
+        }
 
-    def _link(self, members: list[tuple[float, int]], new: tuple[float, int]) -> None:
+    def _of_session(self, session: int) -> list[tuple[float, int]]:
+        """The documents of a session as (time, number), in the order they were said."""
+        if session not in self._members:
+            found = np.flatnonzero(self.columns.session == session)
+            times = self.columns.at[found]
+            self._members[session] = sorted(zip(times.tolist(), found.tolist(), strict=True))
+        return self._members[session]
+
+    def _link(self, members: list[tuple[float, int]], number: int) -> None:
         """Put a document between its neighbours in time."""
+        columns = self.columns
+        new = (float(columns.at[number]), number)
         place = bisect(members, new)
         before = members[place - 1][1] if place else -1
         after = members[place][1] if place < len(members) else -1
         members.insert(place, new)
-        self.preceding.append(before)
-        self.following.append(after)
+        columns.preceding[number], columns.following[number] = before, after
         if before >= 0:
-            self.following[before] = new[1]
+            columns.following[before] = number
         if after >= 0:
-            self.preceding[after] = new[1]
+            columns.preceding[after] = number
+
+    def set_metadata(self, episode: Episode) -> None:
+        """Let an episode that is here have the metadata it has now."""
+        number, now = self.number[episode.id], pairs(episode.metadata)
+        for pair, documents in list(self.metadata.items()):
+            if pair not in now and number in documents:
+                documents.remove(number)
+                if not documents:
+                    del self.metadata[pair]
+        for pair in now:
+            documents = self.metadata.setdefault(pair, array("i"))
+            if number not in documents:
+                documents.insert(bisect(documents, number), number)
 
     def set_vectors(self, ids: Sequence[str], vectors: Vectors) -> None:
         """Set the unit vectors, shape (len(ids), dimension), of episodes that are here."""
         if not len(ids):
             return
-        if len(self._vectors) < len(self.ids):
-            room = len(self.ids) if not len(self._vectors) else len(self.ids) + len(self.ids) // 4
-            grown = np.zeros((room, vectors.shape[1]), dtype=np.float32)
-            if len(self._vectors):
-                grown[: len(self._vectors)] = self._vectors
-            self._vectors = grown
+        self._room(vectors.shape[1])
         self._vectors[[self.number[id] for id in ids]] = vectors
+
+    def without(self, ids: Iterable[str]) -> Corpus:
+        """A corpus of the other episodes, in the same order, that holds nothing of these."""
+        stays = np.ones(len(self.ids), dtype=bool)
+        stays[[self.number[id] for id in ids]] = False
+        kept = np.flatnonzero(stays)
+        renumbered = np.where(stays, np.cumsum(stays) - 1, -1).astype(np.int32)
+        columns = {name: getattr(self.columns, name)[kept] for name in KEPT}
+        names = {}
+        for column, known in (("session", self.sessions), ("speaker", self.speakers)):
+            used, columns[column] = np.unique(columns[column], return_inverse=True)
+            columns[column] = columns[column].astype(np.int32)
+            order = list(known)
+            names[column] = [order[n] for n in used]
+        metadata = {pair: renumbered[np.array(documents, dtype=np.int32)] for pair, documents in self.metadata.items()}
+        metadata = {pair: documents[documents >= 0] for pair, documents in metadata.items()}
+        return Corpus(
+            [self.ids[n] for n in kept],
+            self.postings.fold().without(renumbered),
+            Columns(len(kept), self.columns.traits[kept], **columns),
+            names["session"],
+            names["speaker"],
+            {pair: documents for pair, documents in metadata.items() if len(documents)},
+            self.vectors[kept] if len(self._vectors) else None,
+        )

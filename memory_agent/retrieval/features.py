@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory_agent.protocols import Vectors
-from memory_agent.retrieval.corpus import TRAITS, Corpus, Floats, Frozen, Ints
+from memory_agent.retrieval.corpus import TRAITS, Columns, Corpus, Floats
+from memory_agent.retrieval.postings import Ints
 from memory_agent.retrieval.question import Question
 
 K1, B = 1.2, 0.6
@@ -57,15 +58,14 @@ class _Lexical:
         self.idf = np.zeros(len(question.terms), dtype=np.float32)
         self.full: Floats = np.zeros(total, dtype=np.float32)
         self.bare: Floats = np.zeros(total, dtype=np.float32)
-        sessions = len(corpus.members)
+        sessions = len(corpus.sessions)
         by_session = np.zeros((len(question.terms), sessions), dtype=np.float32)
         mean = float(columns.size.mean())
         for i, term in enumerate(question.terms):
-            posting = corpus.postings.get(term)
+            posting = corpus.postings.of(term)
             if posting is None:
                 continue
-            documents = np.array(posting.documents, dtype=np.int32)
-            counts = np.array(posting.counts, dtype=np.uint8)
+            documents, counts = posting
             self.counts[i, documents] = counts
             self.idf[i] = np.log1p((total - len(documents) + 0.5) / (len(documents) + 0.5))
             score = float(self.idf[i]) * _saturate(counts.astype(np.float32), columns.size[documents], mean)
@@ -158,7 +158,7 @@ class _Dense:
         return cosines
 
 
-def _step(columns: Frozen, documents: Ints, step: int) -> Ints:
+def _step(columns: Columns, documents: Ints, step: int) -> Ints:
     """Each document's neighbour so many turns on (negative: before), -1 where the session ends."""
     link = columns.following if step > 0 else columns.preceding
     found = documents
@@ -205,7 +205,7 @@ def candidates(
 class _Scorer:
     """Base scores over the candidates and their neighbours, and the features made of them."""
 
-    def __init__(self, corpus: Corpus, columns: Frozen, question: Question, lexical: _Lexical, dense: _Dense) -> None:
+    def __init__(self, corpus: Corpus, columns: Columns, question: Question, lexical: _Lexical, dense: _Dense) -> None:
         self._corpus, self._columns, self._question = corpus, columns, question
         self._lexical, self._dense = lexical, dense
         self._full = _to_best(lexical.full)
@@ -263,7 +263,7 @@ class _Scorer:
 
     def _session_scores(self, pool: Ints) -> dict[str, Floats]:
         """Per pool document: what its session as a whole offers."""
-        sessions, count = self._columns.session, len(self._corpus.members)
+        sessions, count = self._columns.session, len(self._corpus.sessions)
         order = np.lexsort((-self._base, sessions[self._seen]))
         ranked, base = sessions[self._seen][order], self._base[order]
         starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])

@@ -14,6 +14,7 @@ import numpy as np
 from memory_agent.errors import EmbedderChanged, StoreBusy
 from memory_agent.protocols import IndexState, Progress, Query, SpaceLedger
 from memory_agent.records import Episode, Fact, Stored, Tombstone
+from memory_agent.retrieval import snapshot
 from memory_agent.space import Space
 
 BATCH = 1024
@@ -81,6 +82,7 @@ def rebuild(space: Space, progress: Progress | None = None) -> int:
     """
     with space.ledger.lock("index", wait=space.settings.lock_wait):
         space.index.clear()
+        snapshot.purge(space)
         return _Catching(space, progress).run()
 
 
@@ -128,6 +130,7 @@ class _Catching:
         for kind in _KINDS:
             forgotten = self._forgotten(kind)
             if forgotten:
+                snapshot.purge(self._space)  # whoever forgot it may have been killed before it came to that
                 self._apply(kind, [], forgotten, self._since[kind])
             for start, end in windows(self._space.ledger, kind, self._since[kind], self._target):
                 self._bring(kind, start, end)

@@ -10,13 +10,19 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from memory_agent.protocols import Query, SpaceLedger
-from memory_agent.records import Episode
+from memory_agent.records import Episode, Tombstone
+from memory_agent.retrieval import snapshot
 from memory_agent.retrieval.corpus import Corpus
 from memory_agent.retrieval.index import windows
+from memory_agent.retrieval.snapshot import Snapshot
 from memory_agent.space import Space
 
 _FETCH = 4096
-"""Vectors read from the index at a time."""
+"""Vectors, or turns, read by their ids at a time."""
+SMALL = 1000
+"""Turns that are read anew in less time than a file of them is worth."""
+_SHARE = 8
+"""A file is written again when what came since is this part of it: so all writing together stays in proportion."""
 
 
 class _View:
@@ -28,6 +34,8 @@ class _View:
         self.position = 0
         self.waiting: list[str] = []
         self.indexed = -1
+        self.saved = 0
+        """Turns in the file, as far as this handle knows; 0 when there is none, or not any more."""
 
     def refresh(self, space: Space) -> None:
         position = space.ledger.position()
@@ -35,22 +43,50 @@ class _View:
             self._read(space, position)
         if self.waiting:
             self._fetch(space)
+        if len(self.corpus) - self.saved >= max(SMALL, self.saved // _SHARE):
+            # Where it cannot be written now, not every search is to try again.
+            self.saved = len(self.corpus)
+            snapshot.save(space, Snapshot(self.corpus, self.position, self.waiting))
 
     def _read(self, space: Space, position: int) -> None:
+        if not self.position and (found := snapshot.load(space)) is not None:
+            self.corpus, self.position, self.waiting = found.corpus, found.position, found.waiting
+            self.saved = len(self.corpus)
         if position < self.position or not self._go_on(space, self.position, position):
-            self.corpus, self.waiting = Corpus(), []
+            self.corpus, self.waiting, self.saved = Corpus(), [], 0
             self._go_on(space, 0, position)
         self.position, self.indexed = position, -1
 
     def _go_on(self, space: Space, start: int, end: int) -> bool:
-        """Take in what came in (start, end], window by window; False when something here was changed or is gone."""
+        """Take in what came, changed or went in (start, end], window by window; False when that does not add up."""
+        if start:
+            stones = space.ledger.select(Tombstone, Query(where={"of_kind": Episode.kind}, after=start))
+            self._drop([stone.of_id for stone in stones])
         for after, until in windows(space.ledger, Episode, start, end):
             came = space.ledger.select(Episode, Query(text_after=after, text_until=until))
-            if any(episode.id in self.corpus.number for episode in came):
-                return False
+            self._drop([episode.id for episode in came])
             self.corpus.add(came)
             self.waiting += [episode.id for episode in came]
+        if start:
+            self._describe(space, start)
         return len(self.corpus) == space.ledger.count(Episode, Query(text_until=end))
+
+    def _drop(self, ids: list[str]) -> None:
+        """Leave nothing of what was forgotten or is to be read anew."""
+        gone = {id for id in ids if id in self.corpus.number}
+        if gone:
+            self.corpus, self.saved = self.corpus.without(gone), 0
+            self.waiting = [id for id in self.waiting if id not in gone]
+
+    def _describe(self, space: Space, start: int) -> None:
+        """Read again the metadata of what was written since `start` with the same text."""
+        written = space.ledger.count(Episode, Query(after=start))
+        if written == space.ledger.count(Episode, Query(text_after=start)):
+            return
+        for first in range(0, len(self.corpus), _FETCH):
+            ids = self.corpus.ids[first : first + _FETCH]
+            for episode in space.ledger.select(Episode, Query(ids=ids, after=start)):
+                self.corpus.set_metadata(episode)
 
     def _fetch(self, space: Space) -> None:
         state = space.index.state()

@@ -37,6 +37,61 @@ def test_neighbours_are_those_in_time_whatever_the_order_of_arrival(turns: list[
         assert [int(corpus.columns.preceding[n]) for n in order] == [-1, *order[:-1]]
 
 
+def words(corpus: Corpus) -> dict[str, list[tuple[str, int]]]:
+    """Per term the ids and counts."""
+    flat = corpus.postings.fold()
+    lists = {term: corpus.postings.of(term) for term in flat.terms}
+    return {
+        term: [(corpus.ids[n], int(count)) for n, count in zip(*each, strict=True)]
+        for term, each in lists.items()
+        if each
+    }
+
+
+def described(corpus: Corpus) -> list[tuple[object, ...]]:
+    """Per document what is known of it, in words."""
+    columns, sessions, speakers = corpus.columns, list(corpus.sessions), list(corpus.speakers)
+    near = [*corpus.ids, None]
+    return [
+        (id, sessions[columns.session[n]], speakers[columns.speaker[n]], float(columns.at[n]), int(columns.month[n]),
+         float(columns.size[n]), columns.traits[n].tolist(), near[columns.following[n]], near[columns.preceding[n]],
+         sorted(pair for pair, documents in corpus.metadata.items() if n in documents),
+         float(corpus.vectors[n].sum()) if len(corpus.vectors) else 0.0)
+        for n, id in enumerate(corpus.ids)
+    ]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), max_size=20), st.data())
+def test_a_corpus_without_some_is_one_that_never_held_them(turns: list[tuple[str, int]], drawn: st.DataObject) -> None:
+    episodes = [
+        episode(n, session, minute).model_copy(
+            update={"speaker": f"S{n % 3}", "metadata": {"n": n % 4}, "content": f"shared words word{n % 5} {session}"}
+        )
+        for n, (session, minute) in enumerate(turns)
+    ]
+    gone = drawn.draw(st.sets(st.sampled_from([one.id for one in episodes]))) if episodes else set()
+    folded = drawn.draw(st.integers(0, len(episodes)))
+
+    def made(among: list[Episode]) -> Corpus:
+        corpus = Corpus()
+        for part in (among[:folded], among[folded:]):
+            corpus.add(part)
+            corpus.postings.fold()
+        corpus.set_vectors([one.id for one in among], np.array([[float(one.id[1:]), 1.0] for one in among]))
+        return corpus
+
+    left, never = made(episodes).without(gone), made([one for one in episodes if one.id not in gone])
+    more = [episode(100 + n, session, 15) for n, session in enumerate("ad")]
+    for corpus in (left, never):
+        corpus.add(more)
+    assert words(left) == words(never)
+    assert described(left) == described(never)
+    assert set(left.sessions) == set(never.sessions)
+    assert set(left.speakers) == set(never.speakers)
+    assert left.columns.session_size.sum() == never.columns.session_size.sum()
+
+
 def test_metadata_becomes_pairs_and_lists_one_each() -> None:
     assert pairs({"a": 1, "b": ["x", 2], "c": {"k": None}}) == {
         ("a", "1"), ("b", '"x"'), ("b", "2"), ("c", '{"k": null}'),
