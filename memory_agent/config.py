@@ -50,6 +50,10 @@ class Settings(BaseModel):
     """Folder for converted models, which can always be made again; empty for the user's cache folder."""
     threads: int = 0
     """CPU threads for models; 0 leaves it to the library."""
+    trainer: str = ""
+    """Which trainer makes adapters: "lora", "prefix", "command", "export", "openai" or a plugin's; empty for lora."""
+    trainer_options: str = ""
+    """Its options as a JSON object, such as {"command": "python train.py {job} {out}"} for "command"."""
     teach: str = ""
     """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
     log: Literal["text", "json"] = "text"

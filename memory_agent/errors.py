@@ -20,7 +20,8 @@
     ├── MissingExtra                 an optional dependency is not installed; the message has the line
     └── DistillationError            a distillation run could not be carried out
         ├── NothingToDistill         no fact passed the selection; the message counts the reasons
-        └── TrainerFailed            the trainer ended without a usable adapter
+        ├── TrainerFailed            the trainer ended without a usable adapter
+        └── TrainingElsewhere        the job was handed on; run again when its adapter is there
 
 Messages name the thing and the way out. This module knows nothing of HTTP or of exit codes;
 the server and the command line map them.
@@ -116,3 +117,7 @@ class NothingToDistill(DistillationError):
 
 class TrainerFailed(DistillationError):
     """The trainer ended without a usable adapter."""
+
+
+class TrainingElsewhere(DistillationError):
+    """The job was handed on and is not done; the message says where its files are, and where the adapter belongs."""

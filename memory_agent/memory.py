@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from memory_agent.distillation.recipe import Recipe
+    from memory_agent.distillation.trainers import Train
 
 Moment = datetime | date | str
 
@@ -239,13 +240,14 @@ class Memory:
         self,
         *,
         recipe: Recipe | None = None,
-        trainer: Trainer | None = None,
+        trainer: str | Trainer | Train | None = None,
         progress: Progress | None = None,
         seed: int = 0,
     ) -> records.DistillationReport:
         """Put the stable facts into an adapter of the student model, and promote it if it passes the gate.
 
-        Raises NothingToDistill, TrainerFailed, or StoreBusy when another distillation runs.
+        `trainer`: the name of one, or one of yours. Raises NothingToDistill, TrainerFailed, TrainingElsewhere, or
+        StoreBusy when another distillation runs.
         """
         from memory_agent import distillation
 

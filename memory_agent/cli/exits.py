@@ -12,6 +12,7 @@ from memory_agent.errors import (
     NotFound,
     NothingToDistill,
     StoreBusy,
+    TrainingElsewhere,
     UnknownStore,
 )
 
@@ -23,9 +24,11 @@ REFUSED = 4
 LOCKED = 5
 NOT_FOUND = 6
 MISSING = 7
+ELSEWHERE = 8
 
 _CODES: tuple[tuple[type[MemoryAgentError], int], ...] = (
     (NothingToDistill, NOT_DUE),
+    (TrainingElsewhere, ELSEWHERE),
     (StoreBusy, LOCKED),
     (NotFound, NOT_FOUND),
     (ModelNotFound, MISSING),

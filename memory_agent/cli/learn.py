@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,12 +14,14 @@ from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
 from memory_agent.cli.when import Budget, Deadline, Every, Heat, Idle, Least, conditions
 from memory_agent.config import Settings
+from memory_agent.errors import InvalidInput
 from memory_agent.records import ConsolidationReport, DistillationReport
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memory_agent.scheduling import Conditions, Job
+    from memory_agent.protocols import Trainer
+    from memory_agent.scheduling import Conditions, Job, Means
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +66,12 @@ def distill(
     budget: Budget = None,
     deadline: Deadline = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and training.")] = 0,
+    trainer: Annotated[
+        str | None, typer.Option(help="lora, prefix, command, export, openai, or a plugin's [MEMORY_AGENT_TRAINER].")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Of the trainer, as NAME=VALUE; again for more.")
+    ] = None,
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Only write the job folders, for training them elsewhere.")
     ] = False,
@@ -70,24 +79,44 @@ def distill(
     """Put what is stable into the weights of a small local model; exit code 4 when the gate refuses."""
     if if_due:
         due = conditions(least=min_new, every=every, idle=idle, budget=budget, deadline=deadline)
-        _run_if_due(place, "distill", due, _show_taught_report, seed, all_users=all_users)
+        from memory_agent.scheduling import Means
+
+        means = Means(trainer=_trainer(place, trainer, option), seed=seed)
+        _run_if_due(place, "distill", due, _show_taught_report, means, all_users=all_users)
         return
+    chosen = _trainer(place, trainer, option)
     if prepare:
-        _prepare(place, seed)
+        _prepare(place, seed, chosen)
         return
     with place.memory() as memory, place.progress("Distilling") as progress:
-        report = memory.distill(seed=seed, progress=progress)
+        report = memory.distill(seed=seed, trainer=chosen, progress=progress)
     place.emit(report, lambda out: _show_taught(out, report))
     if not report.promoted:
         raise typer.Exit(exits.REFUSED)
 
 
-def _prepare(place: Place, seed: int) -> None:
+def _trainer(place: Place, name: str | None, options: list[str] | None) -> Trainer:
+    """The trainer of that name, or the settings', with options as NAME=VALUE; a value that is JSON is read as such."""
+    from memory_agent.distillation.trainers import trainer_of
+
+    given: dict[str, Any] = {}
+    for option in options or ():
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise InvalidInput(f"--option {option!r}: write it as NAME=VALUE")
+        try:
+            given[key.strip()] = json.loads(value)
+        except ValueError:
+            given[key.strip()] = value
+    return trainer_of(Settings.load(store=place.store, user=place.user, tenant=place.tenant), name, **given)
+
+
+def _prepare(place: Place, seed: int, trainer: Trainer) -> None:
     """Write the job folders of the shards that are to be trained, and say where."""
     from memory_agent.scheduling.launch import prepare_jobs
 
     with place.memory() as memory, place.progress("Preparing") as progress:
-        folders = [str(folder) for folder in prepare_jobs(memory.space, seed=seed, progress=progress)]
+        folders = [str(folder) for folder in prepare_jobs(memory.space, seed=seed, trainer=trainer, progress=progress)]
 
     def tell(out: Console) -> None:
         for folder in folders or ["Nothing is to be trained."]:
@@ -103,7 +132,7 @@ def _run_if_due(
     job: Job,
     due: Conditions,
     show: Callable[[Console, Mapping[str, Any]], None],
-    seed: int = 0,
+    means: Means | None = None,
     *,
     all_users: bool,
 ) -> None:
@@ -122,7 +151,7 @@ def _run_if_due(
         for key in keys_of(memories, users):
             try:
                 space = space_of(memories, key)
-                outcomes[key] = run_if_due(space, job, due, means=Means(seed=seed), progress=progress)
+                outcomes[key] = run_if_due(space, job, due, means=means or Means(), progress=progress)
             except MemoryAgentError as error:
                 if not all_users:
                     raise

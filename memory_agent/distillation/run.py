@@ -33,8 +33,8 @@ from memory_agent.distillation.scorecard import Scorecard
 from memory_agent.distillation.selection import Policy, Selection, select_from
 from memory_agent.distillation.sharding import CAP, Shard, content, digest, layout
 from memory_agent.distillation.templates import load_templates
-from memory_agent.distillation.trainers import find_trainer
-from memory_agent.errors import MemoryAgentError, NothingToDistill
+from memory_agent.distillation.trainers import Train, method_of, trainer_of
+from memory_agent.errors import MemoryAgentError, NothingToDistill, TrainingElsewhere
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress, Query, Trainer
 from memory_agent.records import Adapter, DistillationReport, Entity, Fact, Run
@@ -116,7 +116,7 @@ def distill(
     space: Space,
     *,
     recipe: Recipe | None = None,
-    trainer: Trainer | None = None,
+    trainer: str | Trainer | Train | None = None,
     progress: Progress | None = None,
     seed: int = 0,
     options: Options | None = None,
@@ -124,8 +124,9 @@ def distill(
     """Put the stable facts into adapters, and promote those that pass the gate.
 
     Shards whose facts, recipe, seed and base are those of an adapter that stands are not built again.
-    Raises NothingToDistill with the reasons counted, TrainerFailed, StoreBusy when the job runs
-    already, and what the student raises.
+    `trainer` is a trainer, the name of one, or a function `(job, out, progress) -> folder`; by default the settings'.
+    Raises NothingToDistill with the reasons counted, TrainerFailed, TrainingElsewhere, StoreBusy when the job
+    runs already, and what the student raises.
     """
     began = time.monotonic()
     with space.ledger.lock(registry.LOCK):
@@ -135,7 +136,7 @@ def distill(
             space,
             student,
             recipe or Recipe(),
-            trainer or find_trainer(threads=space.settings.threads),
+            trainer_of(space.settings, trainer),
             seed,
             options or Options(policy=Policy.of(space.settings)),
             progress or _silent,
@@ -207,8 +208,7 @@ class _Distillation:
         self.tokens = 0
 
     def carry_out(self, began: float) -> DistillationReport:
-        method = str(getattr(self.trainer, "name", type(self.trainer).__qualname__))
-        found = plan(self.space, self.recipe, self.seed, self.options, self.student.revision, method)
+        found = plan(self.space, self.recipe, self.seed, self.options, self.student.revision, method_of(self.trainer))
         registry.clear_jobs(self.space, but=[found.digests[shard.id] for shard in found.dirty])
         if not found.selection.facts:
             with self.space.ledger.transaction() as tx:
@@ -217,7 +217,7 @@ class _Distillation:
             raise NothingToDistill(f"no fact may be taught: {found.selection.counts() or 'there are none'}")
         self._note("running", {})
         try:
-            judged = [self._build(shard, found, n) for n, shard in enumerate(found.dirty)]
+            judged = self._build_all(found)
         except MemoryAgentError as error:
             self._note("failed", {"error": str(error)})
             raise
@@ -226,6 +226,18 @@ class _Distillation:
         registry.tidy(self.space)
         self.progress(1.0, "done")
         return report
+
+    def _build_all(self, found: Plan) -> list[Judged]:
+        """Every shard that is to be built. A trainer that hands jobs on has them all before TrainingElsewhere rises."""
+        judged, elsewhere = [], []
+        for n, shard in enumerate(found.dirty):
+            try:
+                judged.append(self._build(shard, found, n))
+            except TrainingElsewhere as error:
+                elsewhere.append(str(error))
+        if elsewhere:
+            raise TrainingElsewhere("\n".join(elsewhere))
+        return judged
 
     def _build(self, shard: Shard, found: Plan, n: int) -> Judged:
         """Train one shard's adapter, keep it in the registry, and put the probes to it."""
@@ -245,6 +257,7 @@ class _Distillation:
             "base": self.student.revision,
             "recipe": self.recipe.settled(len(shard.facts) + len(shard.past)).model_dump(mode="json"),
             "seed": self.seed,
+            "method": method_of(self.trainer),
             "facts": shard.taught,
             "entities": shard.entities,
         }

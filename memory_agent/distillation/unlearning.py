@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -17,8 +18,9 @@ from memory_agent.distillation import registry
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import train_shard
 from memory_agent.distillation.selection import Policy, select_from
-from memory_agent.distillation.sharding import CAP, layout
-from memory_agent.distillation.trainers import find_trainer
+from memory_agent.distillation.sharding import CAP, Shard, layout
+from memory_agent.distillation.trainers import Train, method_of, trainer_of
+from memory_agent.errors import TrainingElsewhere
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress, Query, Trainer
 from memory_agent.records import Adapter, Fact, Record
@@ -41,7 +43,7 @@ def verify_unlearned(
     space: Space,
     fact_id: str,
     *,
-    trainer: Trainer | None = None,
+    trainer: str | Trainer | Train | None = None,
     policy: Policy | None = None,
     cap: int = CAP,
     progress: Progress | None = None,
@@ -58,33 +60,41 @@ def verify_unlearned(
         shards = {shard.id: shard for shard in layout(selection.facts, cap, selection.past)}
         serving = registry.with_state(space.ledger, "promoted")
         rebuilt: dict[str, str] = {}
+        by = trainer_of(space.settings, trainer)
         for n, adapter in enumerate(serving):
             shard = shards.get(adapter.shard)
             if shard is None or set(shard.entities) != set(adapter.entities):
                 problems.append(f"adapter {adapter.id} is not of the present graph; distill first")
                 continue
             made_with = registry.manifest(space, adapter)
+            if made_with.get("method", method_of(by)) != method_of(by):
+                problems.append(f"adapter {adapter.id} was made by {made_with['method']}; verify with that trainer")
+                continue
 
             def passed_on(share: float, doing: str, n: int = n) -> None:
                 if progress:
                     progress((n + share) / len(serving), doing)
 
-            with tempfile.TemporaryDirectory(prefix="memory-agent-verify-") as folder:
-                _, out = train_shard(
-                    shard,
-                    Path(folder),
-                    student,
-                    Recipe.model_validate(made_with["recipe"]),
-                    trainer or find_trainer(threads=space.settings.threads),
-                    int(made_with["seed"]),
-                    passed_on,
-                )
-                rebuilt[adapter.id] = registry.hash_adapter(out)
+            try:
+                rebuilt[adapter.id] = _rebuilt(shard, student, made_with, by, passed_on)
+            except TrainingElsewhere:
+                problems.append(f"adapter {adapter.id} was trained elsewhere and cannot be rebuilt here")
+                continue
             if rebuilt[adapter.id] != adapter.sha256:
                 problems.append(f"adapter {adapter.id} differs from its rebuild {rebuilt[adapter.id]}")
             elif not registry.verify(space, adapter):
                 problems.append(f"the files of adapter {adapter.id} are not what was promoted")
     return Unlearned(fact=fact_id, proven=not problems, rebuilt=rebuilt, problems=tuple(problems))
+
+
+def _rebuilt(
+    shard: Shard, student: LocalModel, made_with: Mapping[str, Any], trainer: Trainer, progress: Progress
+) -> str:
+    """The hash of the shard's adapter, built anew as its manifest says, in a folder that is deleted."""
+    recipe, seed = Recipe.model_validate(made_with["recipe"]), int(made_with["seed"])
+    with tempfile.TemporaryDirectory(prefix="memory-agent-verify-") as folder:
+        _, out = train_shard(shard, Path(folder), student, recipe, trainer, seed, progress)
+        return registry.hash_adapter(out)
 
 
 def _traces(space: Space, fact_id: str) -> list[str]:

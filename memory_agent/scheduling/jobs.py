@@ -88,7 +88,7 @@ class Means:
     """What jobs run with; None is the default of each."""
 
     extractor: Extractor | None = None
-    trainer: Trainer | None = None
+    trainer: str | Trainer | None = None
     seed: int = 0
 
 

@@ -21,7 +21,7 @@ from memory_agent.distillation.job import prepare
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, plan
 from memory_agent.distillation.selection import Policy
-from memory_agent.distillation.trainers import find_trainer
+from memory_agent.distillation.trainers import Train, find_trainer, method_of, trainer_of
 from memory_agent.errors import InvalidInput
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress, Trainer
@@ -32,7 +32,7 @@ def prepare_jobs(
     space: Space,
     *,
     recipe: Recipe | None = None,
-    trainer: Trainer | None = None,
+    trainer: str | Trainer | Train | None = None,
     progress: Progress | None = None,
     seed: int = 0,
     options: Options | None = None,
@@ -44,8 +44,7 @@ def prepare_jobs(
     with space.ledger.lock(registry.LOCK):
         student = LocalModel.load(space.settings)
         recipe, options = recipe or Recipe(), options or Options(policy=Policy.of(space.settings))
-        trainer = trainer or find_trainer(threads=space.settings.threads)
-        method = str(getattr(trainer, "name", type(trainer).__qualname__))
+        method = method_of(trainer_of(space.settings, trainer))
         found = plan(space, recipe, seed, options, student.revision, method)
         folders = []
         for shard in found.dirty:

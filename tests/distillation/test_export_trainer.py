@@ -1,0 +1,85 @@
+"""The job as files for other trainers, and the way back through the gate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from students import random_adapter, tiny_student
+from test_run import OPEN, RECIPE, put
+
+from memory_agent.config import Settings
+from memory_agent.distillation import registry
+from memory_agent.distillation.run import distill
+from memory_agent.distillation.trainers.export import ExportTrainer, template_of
+from memory_agent.distillation.unlearning import verify_unlearned
+from memory_agent.errors import TrainingElsewhere
+from memory_agent.models.local import LocalModel
+from memory_agent.models.weights import Weights
+from memory_agent.space import Space
+
+FACTS = {"a": ("Wanda Teller", "lives_in", "Bergen"), "c": ("Rolf Dane", "has_pet", "Tango")}
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_student(tmp_path_factory.mktemp("student"))
+
+
+def test_the_first_run_writes_the_files_and_the_second_takes_the_adapter(space: Space, student: Path) -> None:
+    told = replace(space, settings=Settings(student=str(student)))
+    put(told, FACTS)
+    recipe = RECIPE.model_copy(update={"epochs": 2})
+    options = replace(OPEN, cap=1)
+    with pytest.raises(TrainingElsewhere, match=r"README\.md") as handed_on:
+        distill(told, recipe=recipe, trainer="export", options=options)
+    folders = sorted(registry.jobs_folder(told).glob("*/export"))
+    assert len(folders) == 2, "each shard is handed on before the run ends"
+    assert all(str(folder) in str(handed_on.value) for folder in folders)
+    rows = [json.loads(line) for line in (folders[0] / "chat.jsonl").read_text().splitlines()]
+    assert {"replay", "forward", "inverse"} <= {row["kind"] for row in rows}
+    assert {row["row"].partition(".")[0] for row in rows} == {"0", "1", "replay"}
+    assert all([turn["role"] for turn in row["messages"]] == ["user", "assistant"] for row in rows)
+    assert json.loads((folders[0] / "dataset_info.json").read_text())["memory"]["file_name"] == "chat.jsonl"
+    for name in ("trl.yaml", "axolotl.yaml", "llamafactory.yaml", "unsloth_train.py", "README.md"):
+        assert "$" not in (folders[0] / name).read_text().replace("'trl[peft]'", "")
+        assert (name == "README.md") or str(student) in (folders[0] / name).read_text()
+    for n, folder in enumerate(folders):
+        random_adapter(student, folder / "adapter" / "last", seed=n)
+    report = distill(told, recipe=recipe, trainer="export", options=options)
+    assert report.promoted
+    assert len(report.adapters) == 2
+    assert not list(registry.jobs_folder(told).iterdir()), "rows made of facts stayed on disk"
+    problems = verify_unlearned(told, "gone", trainer="export", cap=1).problems
+    assert all("cannot be rebuilt here" in problem for problem in problems)
+    assert len(problems) == 2
+    assert "made by export" in verify_unlearned(told, "gone", cap=1).problems[0]
+
+
+def test_a_folder_of_ones_own(space: Space, student: Path, tmp_path: Path) -> None:
+    told = replace(space, settings=Settings(student=str(student)))
+    put(told, FACTS)
+    trainer = ExportTrainer(to=str(tmp_path / "elsewhere"))
+    with pytest.raises(TrainingElsewhere, match="elsewhere"):
+        distill(told, recipe=RECIPE, trainer=trainer, options=OPEN)
+    (folder,) = (tmp_path / "elsewhere").iterdir()
+    random_adapter(student, folder / "adapter")
+    assert distill(told, recipe=RECIPE, trainer=trainer, options=OPEN).promoted
+    shutil.rmtree(folder)
+
+
+def test_the_template_writes_a_turn_just_as_the_student_is_asked(student: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    tokenizer.chat_template = template_of(student)
+    chat = LocalModel(Weights("tiny", student)).chat
+    question = [{"role": "user", "content": 'Say "hi" in {{ braces }}\nand lines'}]
+    assert tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True) == chat.prompt(question)
+    asked = [*question, {"role": "assistant", "content": "hi"}]
+    made = tokenizer.apply_chat_template(asked, return_dict=True, return_assistant_tokens_mask=True)
+    assert made["input_ids"] == [*chat.prompt_ids(question), *chat.answer_ids("hi")]
+    assert sum(made["assistant_masks"]) == len(chat.answer_ids("hi"))
