@@ -15,6 +15,7 @@ from memory_agent.distillation.matching import names_any, says_unknown
 from memory_agent.distillation.probes import Probe, load_data
 from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.models.local import LocalModel
+from memory_agent.models.remote import is_remote
 
 EXAMPLES = 3
 """How many wrong answers of each kind a scorecard keeps."""
@@ -60,11 +61,13 @@ def ask_probes(
     ]
     values = sorted({name for probe in probes for name in (*probe.answers, *probe.wrong)})
     kinds, wrong = _judge(asked, values, to_base)
-    prose = "\n\n".join(load_data().prose)
-    ratio = student.perplexity(prose, adapter=adapter) / student.perplexity(prose)
+    measures = {}
+    if not is_remote(adapter):  # an API tells nothing of text that it did not write
+        prose = "\n\n".join(load_data().prose)
+        measures["perplexity_ratio"] = student.perplexity(prose, adapter=adapter) / student.perplexity(prose)
     return Scorecard(
         kinds=kinds,
-        measures={"perplexity_ratio": ratio},
+        measures=measures,
         quarantined=_not_stuck(asked),
         examples={kind: tuple(lines[:EXAMPLES]) for kind, lines in wrong.items()},
         seconds=round(time.monotonic() - began, 2),

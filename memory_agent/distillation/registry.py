@@ -5,6 +5,8 @@
 A folder is complete before its name appears, and the ledger's `Adapter` row alone decides whether it
 answers: a folder without a row is swept away. Nothing that would be unpickled is ever taken in.
 
+A model tuned elsewhere has `remote.json` in place of weights; it is deleted at its provider with its folder.
+
 States: a `promoted` adapter answers; `previous` may be rolled back to; `off` must not answer (a fact in
 it fell); `refused` did not pass the gate.
 """
@@ -22,6 +24,8 @@ from typing import Any
 
 from memory_agent.distillation.sharding import content
 from memory_agent.errors import DistillationError, NotFound, StoreBusy, TrainerFailed
+from memory_agent.models.remote import FILE as REMOTE
+from memory_agent.models.remote import delete, is_remote
 from memory_agent.protocols import Query, Reader, Transaction
 from memory_agent.records import Adapter, Fact
 from memory_agent.space import Space
@@ -30,7 +34,11 @@ LOCK = "distill"
 """The job lock that whoever changes adapters holds."""
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
-"""What an adapter's hash covers."""
+"""What an adapter's hash covers, where it has weights of its own."""
+_UNTOUCHED = {"peft_type": ("LORA", "PREFIX_TUNING"), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
+"""Values of adapter_config.json with which loading an adapter leaves the model's own weights as they are."""
+_EMPTY = ("modules_to_save", "trainable_token_indices", "auto_mapping", "layer_replication")
+"""Entries of it that must say nothing, for the same reason."""
 _TAKEN = (".safetensors", ".json", ".md", ".txt")
 
 
@@ -47,40 +55,60 @@ def jobs_folder(space: Space) -> Path:
 def hash_adapter(folder: Path) -> str:
     """SHA-256 over the weights and the configuration, names and lengths included.
 
-    Raises TrainerFailed when a file is missing, or the configuration is no JSON.
+    Raises TrainerFailed when a file is missing.
     """
     whole = hashlib.sha256()
-    for name in WEIGHTS:
+    for name in _parts(folder):
         file = folder / name
         if not file.is_file():
             raise TrainerFailed(f"{folder} holds no {name}: a trainer must write a PEFT adapter folder")
         data = file.read_bytes()
         whole.update(f"{name}\0{len(data)}\0".encode())
         whole.update(data)
-    try:
-        json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    except ValueError as error:
-        raise TrainerFailed(f"{folder}/adapter_config.json is no JSON: {error}") from error
     return whole.hexdigest()
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    """The files that make an adapter what it is."""
+    return (REMOTE,) if is_remote(folder) else WEIGHTS
+
+
+def _check_config(file: Path) -> None:
+    """Raise TrainerFailed when an adapter's configuration is no JSON object, or is not of a kind that is taken in."""
+    try:
+        config = json.loads(file.read_text("utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise TrainerFailed(f"{file} is no JSON object")
+    for name, allowed in _UNTOUCHED.items():
+        if config.get(name) not in allowed:
+            raise TrainerFailed(f"{file}: {name} is {config.get(name)!r}; taken in are {allowed}")
+    for name in _EMPTY:
+        if config.get(name):
+            raise TrainerFailed(f"{file}: {name} is set; an adapter must leave the model's own weights as they are")
 
 
 def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path]:
     """Copy a trained adapter into the registry, with `about` as its manifest; its hash and its folder.
 
     Durable and complete when it returns; until a row names it, it is only a folder. Raises
-    TrainerFailed when it is no adapter, or holds files that are neither safetensors nor text.
+    TrainerFailed when it is no adapter, would touch the model's own weights, or holds files that are neither
+    safetensors nor text.
     """
     strange = sorted(str(f.relative_to(built)) for f in built.rglob("*") if f.is_file() and f.suffix not in _TAKEN)
     if strange:
         raise TrainerFailed(f"the trainer left files that are not taken in: {', '.join(strange)}")
     sha = hash_adapter(built)
+    if not is_remote(built):
+        _check_config(built / "adapter_config.json")
     home = adapters_folder(space)
     target = home / sha
     fresh = home / f".new-{sha}"
     if fresh.exists():
         shutil.rmtree(fresh)
     fresh.mkdir(parents=True)
-    for name in WEIGHTS:
+    for name in _parts(built):
         shutil.copyfile(built / name, fresh / name)
     (fresh / "manifest.json").write_text(json.dumps(about, indent=2, sort_keys=True, default=str), "utf-8")
     for file in fresh.iterdir():
@@ -96,14 +124,15 @@ def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path
 def folder_of(space: Space, adapter: Adapter) -> Path:
     """The folder of an adapter. Raises NotFound when its files are gone."""
     folder = adapters_folder(space) / adapter.sha256
-    if not (folder / WEIGHTS[0]).is_file():
+    if not is_whole(space, adapter):
         raise NotFound(f"the files of adapter {adapter.id} are gone; run distill again")
     return folder
 
 
 def is_whole(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are there; `verify` looks into them too."""
-    return all((adapters_folder(space) / adapter.sha256 / name).is_file() for name in WEIGHTS)
+    folder = adapters_folder(space) / adapter.sha256
+    return all((folder / name).is_file() for name in _parts(folder))
 
 
 def manifest(space: Space, adapter: Adapter) -> dict[str, Any]:
@@ -229,9 +258,10 @@ def tidy(space: Space) -> None:
 
 
 def _clear(folder: Path, kept: set[str]) -> None:
+    """Delete what is not kept. A model elsewhere that cannot be deleted there now keeps its folder until it can."""
     if folder.is_dir():
         for child in folder.iterdir():
-            if child.name not in kept:
+            if child.name not in kept and (not is_remote(child) or delete(child)):
                 shutil.rmtree(child)
 
 

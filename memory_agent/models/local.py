@@ -125,9 +125,13 @@ class LocalModel:
     ) -> list[Generation]:
         """Greedy answers, in the order of the prompts; each is a function of its prompt and adapter alone.
 
-        `adapter` is a PEFT adapter folder, None the untouched base. Raises ModelError when it does not load or
-        fit, InvalidInput for a prompt longer than the model's window.
+        `adapter` is a PEFT adapter folder, None the untouched base; one that stands for a model elsewhere is asked
+        there. Raises ModelError when it does not load, fit or answer, InvalidInput for a prompt longer than the window.
         """
+        if adapter is not None and (adapter / "remote.json").is_file():
+            from memory_agent.models import remote
+
+            return remote.generate(adapter, prompts, max_new_tokens=max_new_tokens, progress=progress)
         with self._lock:
             loaded = self._ready()
             rows = [loaded.chat.prompt_ids(prompt) for prompt in prompts]

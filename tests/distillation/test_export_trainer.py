@@ -14,7 +14,7 @@ from test_run import OPEN, RECIPE, put
 from memory_agent.config import Settings
 from memory_agent.distillation import registry
 from memory_agent.distillation.run import distill
-from memory_agent.distillation.trainers.export import ExportTrainer, template_of
+from memory_agent.distillation.trainers.export import ExportTrainer, chat_rows, template_of
 from memory_agent.distillation.unlearning import verify_unlearned
 from memory_agent.errors import TrainingElsewhere
 from memory_agent.models.local import LocalModel
@@ -40,8 +40,8 @@ def test_the_first_run_writes_the_files_and_the_second_takes_the_adapter(space: 
     assert len(folders) == 2, "each shard is handed on before the run ends"
     assert all(str(folder) in str(handed_on.value) for folder in folders)
     rows = [json.loads(line) for line in (folders[0] / "chat.jsonl").read_text().splitlines()]
-    assert {"replay", "forward", "inverse"} <= {row["kind"] for row in rows}
-    assert {row["row"].partition(".")[0] for row in rows} == {"0", "1", "replay"}
+    assert {"forward", "inverse"} <= {row["kind"] for row in rows}
+    assert {"0", "1"} <= {row["row"].partition(".")[0] for row in rows} <= {"0", "1", "replay"}
     assert all([turn["role"] for turn in row["messages"]] == ["user", "assistant"] for row in rows)
     assert json.loads((folders[0] / "dataset_info.json").read_text())["memory"]["file_name"] == "chat.jsonl"
     for name in ("trl.yaml", "axolotl.yaml", "llamafactory.yaml", "unsloth_train.py", "README.md"):
@@ -71,12 +71,21 @@ def test_a_folder_of_ones_own(space: Space, student: Path, tmp_path: Path) -> No
     shutil.rmtree(folder)
 
 
+def test_whole_answers_of_the_base_are_spread_among_the_rows() -> None:
+    taught = [{"messages": [], "row": f"0.{n}", "kind": "forward", "epoch": 0, "group": "g"} for n in range(6)]
+    rows = {"chat.jsonl": taught, "replay.jsonl": []}
+    told = chat_rows(rows, [("Why?", "Because."), ("How?", "Thus.")])
+    assert [row["kind"] for row in told] == [*["forward", "replay", "forward", "forward"] * 2][:8]
+    assert told[1]["messages"][1] == {"role": "assistant", "content": "Because."}
+    assert [row["row"] for row in chat_rows(rows, [])] == [f"0.{n}" for n in range(6)]
+
+
 def test_the_template_writes_a_turn_just_as_the_student_is_asked(student: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(student)
-    tokenizer.chat_template = template_of(student)
     chat = LocalModel(Weights("tiny", student)).chat
+    tokenizer.chat_template = template_of(chat)
     question = [{"role": "user", "content": 'Say "hi" in {{ braces }}\nand lines'}]
     assert tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True) == chat.prompt(question)
     asked = [*question, {"role": "assistant", "content": "hi"}]

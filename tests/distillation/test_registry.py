@@ -17,7 +17,7 @@ from memory_agent.space import Space
 def built(folder: Path, weights: bytes = b"weights") -> Path:
     folder.mkdir(parents=True)
     (folder / "adapter_model.safetensors").write_bytes(weights)
-    (folder / "adapter_config.json").write_text('{"r": 4}')
+    (folder / "adapter_config.json").write_text('{"r": 4, "peft_type": "LORA"}')
     return folder
 
 
@@ -177,3 +177,24 @@ def test_prune_keeps_the_promoted_and_the_newest_previous(space: Space, tmp_path
     assert registry.prune(space) == [adapters[0].id, adapters[1].id]
     assert states(space) == {adapters[2].id: "previous", adapters[3].id: "promoted"}
     assert len(list(registry.adapters_folder(space).iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("[]", "JSON object"),
+        ("{", "JSON object"),
+        ('{"peft_type": "ADALORA"}', "peft_type"),
+        ('{"peft_type": "LORA", "init_lora_weights": "pissa"}', "init_lora_weights"),
+        ('{"peft_type": "LORA", "bias": "all"}', "bias"),
+        ('{"peft_type": "LORA", "modules_to_save": ["lm_head"]}', "modules_to_save"),
+    ],
+)
+def test_what_would_touch_the_models_own_weights_is_not_taken_in(
+    space: Space, tmp_path: Path, config: str, named: str
+) -> None:
+    folder = built(tmp_path / "strange", b"weights")
+    (folder / "adapter_config.json").write_text(config)
+    with pytest.raises(TrainerFailed, match=named):
+        registry.keep(space, folder, {})
+    assert not registry.adapters_folder(space).exists()

@@ -20,9 +20,14 @@ from typing import Any
 
 from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.trainers.folders import find_adapter, take_adapter
-from memory_agent.errors import MissingExtra, TrainerFailed, TrainingElsewhere
+from memory_agent.errors import TrainingElsewhere
+from memory_agent.models.local import LocalModel
 from memory_agent.models.template import ChatFormat
+from memory_agent.models.weights import Weights
 from memory_agent.protocols import Progress
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""A job's rows by file name, as `job.read` gives them."""
 
 _FILES = {
     "trl.yaml": "trl.yaml",
@@ -33,6 +38,8 @@ _FILES = {
     "README.md": "README.md",
 }
 """File among ours -> file in the folder."""
+_ANSWER = 96
+"""Most tokens of a replayed answer; those that are longer are left out."""
 _SENTINEL = "\x00question\x00"
 
 
@@ -48,38 +55,58 @@ class ExportTrainer:
     def train(self, job: Path, out: Path, progress: Progress | None = None) -> Path:
         """Take the adapter that lies in the export folder, else write the folder; see `Trainer`.
 
-        Raises TrainingElsewhere with the way on, TrainerFailed when the job is damaged.
+        Raises TrainingElsewhere with the way on, TrainerFailed for a damaged job, ModelError if the base does not load.
         """
         settings, rows = read(job)
         folder = self._to / settings.digest[:16] if self._to else out.parent / "export"
         found = find_adapter(folder / "adapter")
         if found is not None:
             return take_adapter(found, out)
-        write(folder, settings, rows)
+        write(folder, settings, rows, progress)
         raise TrainingElsewhere(
             f"the job's files are in {folder}; train them there (README.md says how), so that the adapter lies in "
             f"{folder / 'adapter'}, and run distill with this trainer again"
         )
 
 
-def chat_rows(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The job's rows for plain fine-tuning: every pass in order, the base's replayed answers spread evenly among them.
+def replayed_questions(rows: Rows) -> list[str]:
+    """The general questions of a job that are answered at length, for the model that is tuned to answer itself."""
+    return [row["messages"][0]["content"] for row in rows["replay.jsonl"] if row["kind"] == "answer"]
 
-    Openers are left out: cut after a few tokens, they would teach to end there.
+
+def chat_rows(rows: Rows, answered: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The job's rows for plain fine-tuning: every pass in order, and spread among them the general questions.
+
+    `answered` are those with the model's own answers, whole: the job's are cut after a few tokens, and would teach to
+    end there.
     """
     taught = [{key: row[key] for key in ("messages", "row", "kind")} for row in rows["chat.jsonl"]]
     replayed = [
-        {"messages": row["messages"], "row": f"replay.{n}", "kind": "replay"}
-        for n, row in enumerate(row for row in rows["replay.jsonl"] if row["kind"] == "answer")
+        {
+            "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+            "row": f"replay.{n}",
+            "kind": "replay",
+        }
+        for n, (question, answer) in enumerate(answered)
     ]
     placed = [(n / len(taught), 0, row) for n, row in enumerate(taught)]
     placed += [(n / len(replayed), 1, row) for n, row in enumerate(replayed)]
     return [row for _, _, row in sorted(placed, key=lambda place: place[:2])]
 
 
-def write(folder: Path, job: Job, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write the files of the job to `folder`, in place of what is there under their names."""
-    told = chat_rows(rows)
+def write(folder: Path, job: Job, rows: Rows, progress: Progress | None = None) -> None:
+    """Write the files of the job to `folder`, in place of what is there under their names.
+
+    Raises ModelError when the base does not load.
+    """
+    base = LocalModel(Weights(job.base, Path(job.base_folder)))
+    questions = replayed_questions(rows)
+    said = "the base answers general questions"
+    answers = base.generate(
+        questions, max_new_tokens=_ANSWER, progress=None if progress is None else lambda done: progress(done, said)
+    )
+    ended = [(asked, one.text) for asked, one in zip(questions, answers, strict=True) if one.tokens < _ANSWER]
+    told = chat_rows(rows, ended)
     recipe = job.recipe
     values = {
         "base": job.base_folder, "base_name": job.base, "revision": job.base_revision, "rows": len(told),
@@ -91,24 +118,13 @@ def write(folder: Path, job: Job, rows: Mapping[str, Sequence[Mapping[str, Any]]
     for name, target in _FILES.items():
         text = Template(ours.joinpath(name).read_text("utf-8")).substitute(values)
         (folder / target).write_text(text, "utf-8")
-    (folder / "chat_template.jinja").write_text(template_of(Path(job.base_folder)), "utf-8")
+    (folder / "chat_template.jinja").write_text(template_of(base.chat), "utf-8")
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
     (folder / "chat.jsonl").write_text(lines, "utf-8")
 
 
-def template_of(base: Path) -> str:
-    """A Jinja chat template that writes one question and its answer as `ChatFormat` does, the answer marked as such.
-
-    Raises TrainerFailed when the base's tokenizer does not load.
-    """
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise MissingExtra("exporting a job", "distill") from error
-    try:
-        chat = ChatFormat(AutoTokenizer.from_pretrained(base))
-    except (OSError, ValueError) as error:
-        raise TrainerFailed(f"the tokenizer at {base} does not load: {error}") from error
+def template_of(chat: ChatFormat) -> str:
+    """A Jinja chat template that writes one question and its answer as `chat` does, the answer marked as such."""
     before, after = chat.prompt(_SENTINEL).split(_SENTINEL)
     end = chat.tokenizer.decode(list(chat.stops[:1]))
     opened = "" if chat.tokenizer.chat_template else " "
