@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory_agent import Memory, Turn
+from memory_agent import Memory, Turn, episodic
 from memory_agent.errors import InvalidInput, ModelNotFound
 from memory_agent.protocols import Query
 from memory_agent.records import Episode, Fact, Hit, PartialDate, Source, Why
@@ -300,3 +300,14 @@ def test_the_person_is_believed_before_the_assistant_unless_the_assistant_is_ask
         ])  # fmt: skip
         assert ids(memory, "What is my garden budget of euros?")[0] == "u"
         assert ids(memory, "What did you say about the garden budget?")[0] == "a"
+
+
+def test_what_is_taken_in_but_not_embedded_yet_is_found_by_its_words() -> None:
+    """The server answers before it embeds: the words are there, the vectors follow."""
+    with Memory.open("memory://", user="maya", embedder=HashEmbedder()) as memory:
+        memory.add(talk())
+        assert ids(memory, "kayak")
+        episodic.take_in(memory.space, [{"role": "user", "content": "My umbrella is yellow.", "id": "new"}])
+        assert ids(memory, "Which colour is the umbrella?")[0] == "new"
+        memory.add([{"role": "user", "content": "My hat is green.", "id": "newer"}])
+        assert ids(memory, "Which colour is the umbrella?")[0] == "new"
