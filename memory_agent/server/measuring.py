@@ -1,17 +1,22 @@
 """How the proxy bears many chats at once: what is lost, what is crossed, what memory costs, whether the loop is held.
 
-Each chat is a user of its own who says a word that nobody else says. What stands behind the proxy answers with the
-prompt it was shown, so that a word of somebody else's in a reply is seen at once; at the end every turn is counted.
+Each chat is a user of its own who says words that nobody else says. What stands behind the proxy answers with the
+words it was shown, so that one of somebody else's in a reply is seen at once; at the end every turn that was
+acknowledged is looked for in its user's memory, and a word of somebody else's there too. Every other chat streams.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
+import os
+import random
 import re
 import socket
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,9 +40,10 @@ class Load:
     lost: int = 0
     """Turns that were acknowledged and are not there."""
     crossed: int = 0
-    """Replies that hold a word of somebody else's."""
+    """Replies and kept turns that hold a word of somebody else's."""
     proxied_ms: list[float] = field(default_factory=list)
     bare_ms: list[float] = field(default_factory=list)
+    """The same message without memory, asked right after it: one for each of `proxied_ms`."""
 
 
 async def load(
@@ -50,9 +56,10 @@ async def load(
     pause: float = 0.0,
     bare: str | None = None,
 ) -> Load:
-    """Let `chats` users talk through the proxy at `url`, each `turns` times or for `seconds`, `pause` apart.
+    """Let `chats` users talk through the proxy at `url`, each `turns` times or for `seconds`.
 
-    `keys` are by tenant; users are dealt out among them. With `bare`, the same is asked there as well, without memory.
+    Between two messages they think for half of `pause` to one and a half times as long. `keys` are by tenant; users
+    are dealt out among them. With `bare`, the same is asked there as well, without memory. An error ends its chat.
     """
     from openai import AsyncOpenAI
 
@@ -66,45 +73,57 @@ async def load(
     tenants = list(keys)
 
     async def chat(n: int) -> None:
-        tenant = tenants[n % len(tenants)]
+        tenant, thinking = tenants[n % len(tenants)], random.Random(n)
         await asyncio.sleep(pause * n / chats)
-        own, said = f"word-{tenant}-{n}-", 0
-        while said < turns and time.monotonic() < until:
-            text = _QUESTIONS[said % len(_QUESTIONS)].format(w=f"{own}{said}")
-            messages: Any = [{"role": "user", "content": f"{text} ({own}{said})"}]
-            began = time.perf_counter()
-            try:
-                reply = await clients[tenant].chat.completions.create(model="echo", messages=messages, user=f"user-{n}")
-            except Exception as error:  # noqa: BLE001 - every failure is a figure of the report
-                found.errors.append(f"{type(error).__name__}: {error}"[:200])
-                break
-            found.proxied_ms.append((time.perf_counter() - began) * 1000)
-            said += 1
-            words = WORD.findall(reply.choices[0].message.content or "")
-            found.crossed += any(not word.startswith(own) for word in words)
-            if direct is not None:
-                began = time.perf_counter()
-                await direct.chat.completions.create(model="echo", messages=messages)
-                found.bare_ms.append((time.perf_counter() - began) * 1000)
-            await asyncio.sleep(pause)
-        found.turns += said
-        found.lost += max(2 * said - await _kept(clients[tenant], f"user-{n}"), 0)
+        own = f"word-{tenant}-{n}-"
+        told: list[str] = []
+        try:
+            while len(told) < 2 * turns and time.monotonic() < until:
+                text = f"{_QUESTIONS[len(told) // 2 % len(_QUESTIONS)]} ({own}{len(told)})".format(
+                    w=f"{own}{len(told)}"
+                )
+                ms, reply = await _said(clients[tenant], text, n % 2 == 1, user=f"user-{n}")
+                found.proxied_ms.append(ms)
+                told += [text, reply]
+                found.crossed += any(not word.startswith(own) for word in WORD.findall(reply))
+                if direct is not None:
+                    found.bare_ms.append((await _said(direct, text, n % 2 == 1))[0])
+                await asyncio.sleep(pause * thinking.uniform(0.5, 1.5))
+            kept = Counter(await _kept(clients[tenant], f"user-{n}"))
+            found.lost += (Counter(told) - kept).total()
+            found.crossed += sum(not word.startswith(own) for text in kept for word in WORD.findall(text))
+        except Exception as error:  # noqa: BLE001 - every failure is a figure of the report
+            found.errors.append(f"{type(error).__name__}: {error}"[:200])
+        found.turns += len(told) // 2
 
     await asyncio.gather(*(chat(n) for n in range(chats)))
-    for client in clients.values():
+    for client in (*clients.values(), *([direct] if direct else [])):
         await client.close()
     return found
 
 
-async def _kept(client: Any, user: str) -> int:
-    """How many turns of a user there are."""
-    kept, cursor = 0, None
-    while True:
+async def _said(client: Any, text: str, streams: bool, **more: Any) -> tuple[float, str]:
+    """Milliseconds to the end of the answer to `text`, and the answer."""
+    began = time.perf_counter()
+    asked = {"model": "echo", "messages": [{"role": "user", "content": text}], **more}
+    if not streams:
+        reply = (await client.chat.completions.create(**asked)).choices[0].message.content or ""
+    else:
+        stream = await client.chat.completions.create(**asked, stream=True)
+        reply = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    return (time.perf_counter() - began) * 1000, reply
+
+
+async def _kept(client: Any, user: str) -> list[str]:
+    """What every turn of a user says."""
+    kept: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
         options = {"query": {"limit": 500, **({"cursor": cursor} if cursor else {})}}
         page = await client.get(f"/spaces/{user}/turns", cast_to=object, options=options)
-        kept, cursor = kept + len(page["items"]), page["next"]
-        if cursor is None:
-            return kept
+        kept += [turn["content"] for turn in page["items"]]
+        cursor = page["next"]
+    return kept
 
 
 def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
@@ -132,7 +151,8 @@ def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
         "crossed": found.crossed,
         "proxied_ms": _quantiles(found.proxied_ms),
         "bare_ms": _quantiles(found.bare_ms),
-        "overhead_p95_ms": round(_quantile(found.proxied_ms, 0.95) - _quantile(found.bare_ms, 0.95), 1),
+        "overhead_ms": _quantiles([a - b for a, b in zip(found.proxied_ms, found.bare_ms, strict=True)]),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
         "loop_lag_ms": {
             "max": round(after["memory_agent_loop_lag_max_seconds"] * 1000, 1),
             "over_50": after[f"{_LAG}_count"] - after[f'{_LAG}_bucket{{le="0.05"}}'],
@@ -197,15 +217,24 @@ def _echo(port: int) -> None:
     """A server of OpenAI's kind that answers with the prompt it was shown, after `DELAY`."""
     import uvicorn
     from fastapi import FastAPI
+    from fastapi.responses import StreamingResponse
 
     app = FastAPI()
 
     @app.post("/v1/chat/completions")
-    async def chat(body: dict[str, Any]) -> dict[str, Any]:
+    async def chat(body: dict[str, Any]) -> Any:
         await asyncio.sleep(DELAY)
-        shown = "I was told: " + " ".join(WORD.findall(str(body["messages"])))
-        message = {"role": "assistant", "content": shown}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return {"id": "c", "object": "chat.completion", "created": 1, "model": "echo", "choices": [choice]}
+        pieces = ["I was told:", *(f" {word}" for word in WORD.findall(str(body["messages"])))]
+        head = {"id": "c", "created": 1, "model": "echo"}
+
+        def choice(**given: Any) -> dict[str, Any]:
+            return {"choices": [{"index": 0, "finish_reason": "stop", **given}]}
+
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": "".join(pieces)}
+            return {**head, "object": "chat.completion", **choice(message=message)}
+        chunks = ({**head, "object": "chat.completion.chunk", **choice(delta={"content": piece})} for piece in pieces)
+        lines = [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
+        return StreamingResponse(iter(lines), media_type="text/event-stream")
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)

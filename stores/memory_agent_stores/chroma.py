@@ -23,6 +23,8 @@ import os
 import secrets
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -34,9 +36,11 @@ from filelock import FileLock, Timeout
 
 from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
 from memory_agent.protocols import IndexState, Vectors
+from memory_agent_stores import purge
 from memory_agent_stores.exact import Matrix
 
 KINDS = ("episode", "fact")
+DATABASE = "chroma.sqlite3"
 _WAIT = 60.0
 _WARM = 100
 """Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
@@ -96,8 +100,7 @@ class ChromaIndex:
                     self._rewrite(name)
                     (self._stale() / name).unlink()
                 self.close()
-                with closing(sqlite3.connect(self.folder / "chroma.sqlite3")) as db:
-                    segments = _purge(db)
+                segments = _purge(self.folder / DATABASE)
                 for path in self.folder.glob("*-*-*-*-*"):  # Chroma leaves the files of a deleted collection behind
                     if path.name not in segments:
                         shutil.rmtree(path)
@@ -451,16 +454,14 @@ def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:
     )
 
 
-def _purge(db: sqlite3.Connection) -> set[str]:
-    """Take out of Chroma's database what it leaves of deleted collections; the ids of the living graph folders."""
-    living = {id for (id,) in db.execute("SELECT id FROM collections")}
-    for (topic,) in db.execute("SELECT DISTINCT topic FROM embeddings_queue").fetchall():
-        if str(topic).rsplit("/", 1)[-1] not in living:
-            db.execute("DELETE FROM embeddings_queue WHERE topic = ?", (topic,))
-    db.commit()
-    db.execute("VACUUM")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return {str(id) for (id,) in db.execute("SELECT id FROM segments")}
+def _purge(database: Path) -> set[str]:
+    """What `purge` does and returns, in a process of its own. Raises StoreError."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", purge.__file__, str(database)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise StoreError(f"{database} could not be cleared of what was deleted: {done.stderr.strip()[-500:]}")
+    return set(done.stdout.split())
 
 
 def _state(collection: Any) -> IndexState:
@@ -480,6 +481,8 @@ def _client(folder: Path) -> Any:
     from chromadb.config import Settings
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / DATABASE).exists():
+        _begin(folder / DATABASE)
     path = str(folder)
     while path in SharedSystemClient._identifier_to_system:
         path += "/."
@@ -488,6 +491,17 @@ def _client(folder: Path) -> Any:
     except BaseException:
         SharedSystemClient._identifier_to_system.pop(path, None)
         raise
+
+
+def _begin(database: Path) -> None:
+    """An empty database with a write-ahead log, which Chroma then fills and keeps.
+
+    Chroma holds the interpreter, and so every thread and event loop, until a write is on disk: a small one took 12
+    syncs with SQLite's rollback journal and takes 3 with the log. Only a new file is opened here (see `purge`).
+    """
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("VACUUM")
 
 
 def _chroma_failed(error: BaseException) -> bool:
