@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from memory_agent.fence import strip_fenced
+
 WORD = re.compile(r"word-[a-z0-9]+-\d+-\d+")
 DELAY = 0.05
 """Seconds that what stands behind the proxy takes for an answer."""
@@ -38,7 +40,7 @@ class Load:
     turns: int = 0
     errors: list[str] = field(default_factory=list)
     lost: int = 0
-    """Turns that were acknowledged and are not there."""
+    """Turns that were acknowledged and are not there, word for word but for recalled context."""
     crossed: int = 0
     """Replies and kept turns that hold a word of somebody else's."""
     proxied_ms: list[float] = field(default_factory=list)
@@ -90,7 +92,7 @@ async def load(
                     found.bare_ms.append((await _said(direct, text, n % 2 == 1))[0])
                 await asyncio.sleep(pause * thinking.uniform(0.5, 1.5))
             kept = Counter(await _kept(clients[tenant], f"user-{n}"))
-            found.lost += (Counter(told) - kept).total()
+            found.lost += (Counter(strip_fenced(text)[0].strip() for text in told) - kept).total()
             found.crossed += sum(not word.startswith(own) for text in kept for word in WORD.findall(text))
         except Exception as error:  # noqa: BLE001 - every failure is a figure of the report
             found.errors.append(f"{type(error).__name__}: {error}"[:200])
