@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory_agent.records import Polarity
 
-from . import naming
+from . import naming, whereabouts
 from .classes import fits, is_occupation, is_person
 from .drafts import Draft
 from .frames import conjuncts
@@ -53,6 +53,8 @@ _GRADES = {
     "horrible",
     "better",
 }
+_ABLE = {"good", "great", "skilled", "decent", "talented", "amazing", "excellent", "pretty", "brilliant", "handy", "ace"}
+_UNABLE = {"terrible", "bad", "hopeless", "useless", "rubbish", "awful", "lousy", "dreadful", "crap"}
 _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
 
@@ -76,6 +78,8 @@ def apply(clause: Clause) -> Iterator[Draft]:
     yield from naming.birthday(clause)
     yield from naming.scheduled(clause)
     if clause.subject is None:
+        if frame.lemma == "be" and frame.complement is None:
+            yield from whereabouts.located(clause)
         return
     if frame.passive and frame.verb.pos_ == "VERB" and clause.status.kind == "actual":
         yield from _word(clause, frame.verb)
@@ -92,7 +96,7 @@ def apply(clause: Clause) -> Iterator[Draft]:
     for complement in conjuncts(frame.complement) if frame.complement is not None else []:
         yield from _complement(clause, complement)
     if frame.lemma == "be" and frame.complement is None:
-        yield from _located(clause)
+        yield from whereabouts.located(clause)
 
 
 def _say(clause: Clause, predicate: str, text: str, **more: Any) -> Iterator[Draft]:
@@ -109,7 +113,8 @@ def _say(clause: Clause, predicate: str, text: str, **more: Any) -> Iterator[Dra
         "has_skill",
         "studies",
     ):
-        if (clause.point is None and not clause.status.ended) or predicate in ("has_age",):
+        former = predicate == "occupation" and not clause.status.negated
+        if (clause.point is None and not clause.status.ended and not former) or predicate == "has_age":
             return
         polarity = "-"
     yield clause.draft(predicate, text, polarity=polarity, rule="copula", **more)
@@ -181,10 +186,10 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
         for each in _arguments(clause, token, "in"):
             if fits(each, "language", clause.frame.sentence):
                 yield from _say(clause, "speaks", text_of(clause, each))
-    elif low in ("good", "great", "skilled", "decent", "terrible", "bad", "talented", "amazing", "excellent", "pretty"):
+    elif low in _ABLE or low in _UNABLE:
         for each in _arguments(clause, token, "at"):
             if each.pos_ != "PRON" and not fits(each, "generic", clause.frame.sentence) and clause.subject is not None:
-                bad = low in ("terrible", "bad")
+                bad = low in _UNABLE
                 yield clause.draft(
                     "has_skill",
                     text_of(clause, each),
@@ -202,6 +207,8 @@ def _married(clause: Clause, token: Token, status: str) -> Iterator[Draft]:
         return
     predicate = {"married": "spouse", "engaged": "engaged_to"}.get(status)
     partners = [t for t in _arguments(clause, token, "to") if is_person(t)]
+    if not partners and clause.frame.subject is not None:  # "me and Jonah got hitched"
+        partners = [t for t in conjuncts(clause.frame.subject)[0:] if is_name(t) and t != clause.frame.subject]
     if predicate and partners:
         for each in partners:
             yield from _say(clause, predicate, entity_text(each, clause))
@@ -276,7 +283,13 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _say(clause, "attribute", text_of(clause, token, deep=False))
     elif any(f in words("genders") for f in forms(token)):
         yield from _say(clause, "pronouns", text_of(clause, token, deep=False))
-    elif is_name(token) and subject.relation is not None and not subject.named and not is_place(token):
+    elif (
+        is_name(token)
+        and subject.relation is not None
+        and not subject.named
+        and not is_place(token)
+        and not any(c.dep_ == "det" for c in token.children)
+    ):
         written = name_phrase(token, sentence)
         yield clause.draft(
             subject.relation[1],
@@ -302,6 +315,10 @@ def _is_kin(clause: Clause, kin: Token, name: Token | None) -> Iterator[Draft]:
         return
     if owner is not None and owner.name != subject.name:
         yield clause.draft(found[0], subject.name, rule="copula:kin", polarity=polarity(clause), subject=owner)
+    elif owner is None and found[0] == "parent" and subject.type == "person":
+        for each in _preps_of(kin, "of", "to"):
+            if fits(each, "kin:child|given", clause.frame.sentence):
+                yield clause.draft("child", text_of(clause, each), rule="copula:kin")
     elif owner is None and is_occupation(kin) and subject.type == "person":
         yield from _occupation(clause, kin)
 
@@ -350,54 +367,3 @@ def _noun_of(clause: Clause, token: Token) -> Iterator[Draft]:
     elif low in ("citizen", "native", "speaker"):
         for each in (c for c in token.lefts if c.text.lower() in words("nationalities") | words("languages")):
             yield from _say(clause, "speaks" if low == "speaker" else "nationality", each.text)
-
-
-def _located(clause: Clause) -> Iterator[Draft]:
-    """ "I'm from Porto", "the office is in Ghent", "I'm in a band", "I'm on insulin", "I'm at Siemens now"."""
-    subject, sentence = clause.subject, clause.frame.sentence
-    if subject is None:
-        return
-    for word, token in clause.frame.preps:
-        if word == "in" and clause.frame.tense == "future" and is_place(token) and subject.type == "person":
-            yield clause.draft("plans", text_of(clause, token), modality="planned", rule="copula")
-        elif word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
-            if not fits(token, "time|event", sentence):
-                yield from _say(clause, "from", text_of(clause, token))
-        elif (
-            word == "in"
-            and subject.type == "person"
-            and clause.frame.tense == "present"
-            and is_place(token)
-            and not subject.plural
-            and _settled(clause)
-        ):
-            yield from _say(clause, "lives_in", text_of(clause, token))
-        elif word == "in" and subject.type == "organisation" and (is_place(token) or is_name(token)):
-            yield from _say(clause, "located_in", text_of(clause, token))
-        elif (
-            word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural
-        ):
-            yield from _say(clause, "member_of", text_of(clause, token))
-        elif word == "in" and fits(token, "field", sentence) and clause.frame.tense == "present":
-            yield from _say(clause, "occupation", text_of(clause, token))
-        elif word == "on" and fits(token, "med", sentence):
-            yield from _say(clause, "takes_medication", text_of(clause, token))
-        elif word == "on" and fits(token, "diet", sentence):
-            yield from _say(clause, "diet", text_of(clause, token))
-        elif word == "into" and token.pos_ != "PRON" and not fits(token, "generic|abstract|person", sentence):
-            yield from _say(clause, "likes", entity_text(token, clause))
-        elif word in ("to", "to the") and clause.frame.tense == "perfect" and (is_place(token) or is_name(token)):
-            yield from _say(clause, "visited", text_of(clause, token))
-        elif (
-            word == "at"
-            and clause.frame.tense in ("present",)
-            and fits(token, "org", sentence)
-            and "still" in clause.frame.verb.doc.text.lower()
-        ):
-            yield from _say(clause, "works_at", text_of(clause, token))
-
-
-def _settled(clause: Clause) -> bool:
-    """ "Is still in Utrecht", "is based in Ghent": a stay that is a home."""
-    near = clause.frame.verb.doc[max(0, clause.frame.verb.i - 4) : clause.frame.verb.i + 4]
-    return any(t.text.lower() in ("still", "based", "now") for t in near) and clause.point is None

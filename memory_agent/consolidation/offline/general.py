@@ -11,6 +11,7 @@ from .phrases import dated, kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause
 
 _FREQUENCY = pattern("frequency", re.I)
+_VAGUELY = re.compile(r"always|usually|normally|typically|every time", re.I)
 
 
 def _subject_ok(clause: Clause) -> bool:
@@ -100,7 +101,20 @@ def _habit(clause: Clause) -> Iterator[Draft]:
         return
     if frame.object is not None and (listed(frame.object, "abstract") or listed(frame.object, "generic")):
         return
+    if frame.progressive:
+        return
+    if any(c.text.lower() == "never" for c in frame.verb.lefts) and frame.object is not None:
+        if frame.object.pos_ in ("NOUN", "PROPN") and frame.lemma not in words("empty_verbs") - words("light_verbs"):
+            yield clause.draft("habit", _phrase(clause), polarity="-", rule="habit", confidence=0.7)
+        return
     found = _FREQUENCY.search(frame.sentence.doc.text)
+    outing = frame.lemma == "go" and any(word == "to" and t.pos_ in ("NOUN", "PROPN") for word, t in frame.preps)
+    if found and outing and not _VAGUELY.match(found[0]) and not clause.status.negated:
+        tokens = verb_phrase(frame.verb, clause.dates)
+        tokens += [t for t in frame.sentence.doc if found.start() <= t.idx < found.end()]
+        text = frame.sentence.written(sorted(set(tokens), key=lambda t: t.i))
+        yield clause.draft("habit", text, rule="habit", confidence=0.7)
+        return
     if found and (
         frame.infinitive is not None
         or frame.lemma in words("empty_verbs") - words("light_verbs") - {"have"}

@@ -90,7 +90,12 @@ def called(clause: Clause) -> Iterator[Draft]:
             subject=Ref(subject.relation[0]),
             aliases=[(subject.name, written)],
         )
-        clause.discourse.note(Ref(written, "person", subject.gender, relation=subject.relation))
+        animal = subject.relation[1] == "has_pet"
+        clause.discourse.note(
+            Ref(written, "animal" if animal else "person", subject.gender, relation=subject.relation)
+        )
+        if animal and subject.relation[2] not in ("pet", "pets"):
+            yield clause.draft("species", subject.relation[2], rule="copula:name", subject=Ref(written, "animal"))
     else:
         yield clause.draft("has_name", written, rule="copula:name")
 
@@ -201,9 +206,20 @@ def scheduled(clause: Clause) -> Iterator[Draft]:
         or clause.status.negated
     ):
         return
+    if clause.frame.tense == "past" and clause.status.kind == "actual" and fits(subject, "event", clause.frame.sentence):
+        yield from _attended(clause, subject)
+        return
     if not clause.ahead or clause.frame.tense == "past":
         return
     if subject.lemma_.lower() in words("appointments") or fits(subject, "event|trip", clause.frame.sentence):
         owner = clause.resolver.owner_of(subject) or Ref(clause.discourse.speaker)
         if owner.type == "person":
             yield clause.draft("plans", text_of(clause, subject), modality="planned", rule="scheduled", subject=owner)
+
+
+def _attended(clause: Clause, subject: Token) -> Iterator[Draft]:
+    """ "The gig last night was unreal", "The triathlon was yesterday": the speaker was there."""
+    owner = clause.resolver.owner_of(subject) or Ref(clause.discourse.speaker)
+    known = any(c.dep_ in ("det", "poss") and c.text.lower() not in ("a", "an", "your") for c in subject.children)
+    if known and owner.type == "person" and subject.lemma_.lower() not in words("appointments"):
+        yield clause.draft("attended", text_of(clause, subject, deep=False), rule="scheduled", subject=owner)

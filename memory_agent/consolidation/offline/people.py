@@ -26,22 +26,6 @@ _HE, _SHE, _THEY = (
     {"they", "them", "their", "theirs"},
 )
 _IT = {"it", "its", "itself"}
-_BARE_KIN = {
-    "mum",
-    "mom",
-    "dad",
-    "grandma",
-    "grandpa",
-    "gran",
-    "granny",
-    "nana",
-    "granddad",
-    "grandad",
-    "mommy",
-    "daddy",
-    "mama",
-    "papa",
-}
 _ROLES_WITHOUT_OWNER = {"boss", "manager", "landlord", "landlady", "supervisor", "flatmate", "roommate", "housemate"}
 
 
@@ -186,9 +170,13 @@ class Resolver:
     def resolve(self, token: Token, *, remember: bool = True) -> Ref | None:
         """The referent of a noun or pronoun that can be a subject; None when it cannot be told."""
         low = token.text.lower()
+        if low in ("mine", "ours"):
+            return None  # "Mine's into dinosaurs" is of a child or a car, not of the speaker
         if token.pos_ == "PRON" or low in FIRST or low in _SECOND:
             return self._pronoun(low)
         kin, name = kin_group(token)
+        if kin is None and name is None and (below := name_below(token)) is not None:
+            name = token = below
         if kin is not None:
             ref = self._relation(kin, name)
         elif is_name(token):
@@ -261,7 +249,7 @@ class Resolver:
         owner = self.owner_of(kin) or (self.owner_of(name) if name is not None else None)
         if owner is None:
             definite = any(c.text.lower() == "the" for c in kin.children) and predicate == "child" and gender == "p"
-            bare = definite or kin.text.lower() in _BARE_KIN or word in _ROLES_WITHOUT_OWNER
+            bare = definite or kin.text.lower() in words("bare_kin") or word in _ROLES_WITHOUT_OWNER
             indefinite = any(c.dep_ == "det" and c.text.lower() not in ("the", "both") for c in kin.children)
             unowned = possessor(kin) is None and (possessor(name) is None if name is not None else True)
             if unowned and ((bare and not indefinite) or (name is not None and word in _ROLES_WITHOUT_OWNER)):
@@ -314,7 +302,8 @@ class Resolver:
             ):
                 owner = Ref(self.discourse.speaker)
             if owner is not None:
-                return Ref(f"{owner.name}'s {token.text.lower()}", "organisation", named=False)
+                kind = " ".join(t.text.lower() for t in [*(c for c in token.lefts if c.dep_ == "compound"), token])
+                return Ref(f"{owner.name}'s {kind}", "organisation", named=False)
         return None
 
     def people_in(self) -> Iterator[tuple[Token, Ref]]:

@@ -72,6 +72,8 @@ def kin_of(token: Token) -> tuple[str, str, str] | None:
 
 def is_name(token: Token) -> bool:
     """Whether the token is written as a proper name."""
+    if token.text.lower() in words("bare_kin") and token.dep_ != "compound":
+        return False  # "Mum's called Ruth"
     return bool((token.pos_ == "PROPN" and token.text[:1].isupper()) or token.text == "Titleword")
 
 

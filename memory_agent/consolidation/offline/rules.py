@@ -7,6 +7,7 @@ rule that fits speaks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +20,7 @@ from .classes import fits
 from .dates import Expression
 from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, conjuncts
-from .lexicon import data
+from .lexicon import data, pattern, words
 from .people import Discourse, Ref, Resolver, name_below, name_phrase
 from .phrases import is_name, is_place, noun_phrase, verb_phrase
 from .status import Status
@@ -126,7 +127,7 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
         and not any(c.text.lower() in particle.split("|") for c in frame.verb.rights)
     ):
         return False
-    if rule.get("passive") and not (frame.passive or frame.verb.tag_ == "VBN"):
+    if rule.get("passive") and not (frame.passive or (frame.verb.tag_ == "VBN" and frame.tense != "perfect")):
         return False
     if not rule.get("passive") and frame.passive and rule["arg"] in ("obj", "iobj"):
         return False
@@ -138,7 +139,9 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     if (rule.get("present_only") and not present) or (rule.get("past_only") and (present or status.kind != "actual")):
         return False
     plain = frame.verb.tag_ != "VBG" and frame.object is None and not status.negated
-    if rule.get("simple_only") and not plain:
+    if rule.get("simple_only") and not (plain and not _taught(frame) and not _purposed(frame)):
+        return False
+    if rule.get("perfect_only") and frame.tense != "perfect":
         return False
     if rule.get("progressive_only") and not frame.progressive:
         return False
@@ -149,6 +152,18 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     if rule.get("verbs_only") and not (frame.passive or frame.tense in ("past", "perfect")):
         return False
     return not (rule.get("dated") and clause.point is None)
+
+
+def _taught(frame: Frame) -> bool:
+    """ "She taught me to knit", "I know how to weld": what can be done, not what is done."""
+    return frame.verb.dep_ == "xcomp" and frame.parent is not None and frame.parent.lemma in words("enabling_verbs")
+
+
+def _purposed(frame: Frame) -> bool:
+    """ "I cook for four", "I cycle to work", "I swim every morning": a duty, a way or a habit rather than a hobby."""
+    if any(word in ("for", "to") for word, _ in frame.preps):
+        return True
+    return bool(pattern("frequency", re.I).search(frame.sentence.doc.text))
 
 
 def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
@@ -166,7 +181,7 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
             return False
     if rule.get("years") and not (
         clause.frame.object is not None
-        and clause.frame.object.lemma_.lower() in ("year", "month", "decade", "childhood", "life")
+        and clause.frame.object.lemma_.lower() in words("spans")
     ):
         return False
     held = clause.frame.object
@@ -226,7 +241,13 @@ def _gerund(lemma: str) -> str:
 
 
 def entity_text(token: Token, clause: Clause) -> str:
-    """The object in words: a person by name (or "Maya's sister"), anything else as a short phrase."""
+    """The object in words: a person by name (or "Maya's sister"), anything else as a short phrase.
+
+    Empty for a pronoun whose referent cannot be told.
+    """
+    if token.pos_ == "PRON" and token.dep_ != "poss" and token.text.lower() in words("personal"):
+        meant = clause.resolver.resolve(token)
+        return meant.name if meant is not None else ""
     named = name_below(token)
     if named is not None:
         return name_phrase(named, clause.frame.sentence)
@@ -378,8 +399,9 @@ def _build(
     if text == "@works_at":
         found = clause.discourse.last.get((subject.name, "works_at"))
         if found is None:
+            left = "in notice" if rule.get("is") == "notice" else "job"
             return (
-                clause.draft("did", f"{clause.frame.verb.text} job", rule="job", subject=subject)
+                clause.draft("did", f"{clause.frame.verb.text} {left}", rule="job", subject=subject)
                 if polarity == "-" and token.pos_ != "VERB"
                 else None
             )
@@ -411,6 +433,8 @@ def _build(
         text = _owed(clause, token)
     if not text or text.casefold() == subject.name.casefold():
         return None
+    if predicate == "works_on" and subject.name == f"{clause.discourse.speaker}'s team":
+        subject = Ref(clause.discourse.speaker)
     draft = clause.draft(
         predicate, text, polarity=polarity, modality=modality, rule=f"verb:{clause.frame.lemma}", subject=subject
     )

@@ -91,6 +91,8 @@ def _own(frame: Frame, future: bool) -> Kind:
         return "planned"
     if frame.progressive and frame.tense == "present" and (future or frame.lemma in cue("arranged")):
         return "planned"
+    if frame.tense == "present" and future and frame.lemma in cue("timetabled") and not frame.dropped:
+        return "planned"
     if (
         frame.tense == "base"
         and frame.dropped
@@ -123,7 +125,9 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
     if lemma in ("go",) and parent.progressive and bare_infinitive and dep == "xcomp":
         return Status("planned", parent.negated)
     if lemma in ("have", "need") and bare_infinitive and dep == "xcomp":
-        return Status("duty", parent.negated)
+        return None if parent.tense == "past" else Status("duty", parent.negated)
+    if lemma in cue("training") and bare_infinitive and dep in ("xcomp", "advcl"):
+        return Status("goal", parent.negated)
     if (
         bare_infinitive
         and dep == "xcomp"

@@ -52,6 +52,8 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
     for pattern, entry in _patterns("patterns"):
         for m in pattern.finditer(text):
             groups = m.groupdict()
+            if "k_in" in entry and groups["k"].lower() not in words(entry["k_in"]):
+                continue
             subject = speaker
             if groups.get("kin"):
                 subject = f"{speaker}'s {groups['kin'].lower()}"
