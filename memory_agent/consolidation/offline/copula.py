@@ -53,7 +53,19 @@ _GRADES = {
     "horrible",
     "better",
 }
-_ABLE = {"good", "great", "skilled", "decent", "talented", "amazing", "excellent", "pretty", "brilliant", "handy", "ace"}
+_ABLE = {
+    "good",
+    "great",
+    "skilled",
+    "decent",
+    "talented",
+    "amazing",
+    "excellent",
+    "pretty",
+    "brilliant",
+    "handy",
+    "ace",
+}
 _UNABLE = {"terrible", "bad", "hopeless", "useless", "rubbish", "awful", "lousy", "dreadful", "crap"}
 _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
@@ -81,7 +93,8 @@ def apply(clause: Clause) -> Iterator[Draft]:
         if frame.lemma == "be" and frame.complement is None:
             yield from whereabouts.located(clause)
         return
-    if frame.passive and frame.verb.pos_ == "VERB" and clause.status.kind == "actual":
+    marrying = clause.status.kind == "planned" and frame.lemma == "marry"
+    if frame.passive and frame.verb.pos_ == "VERB" and (clause.status.kind == "actual" or marrying):
         yield from _word(clause, frame.verb)
         yield from naming.called(clause)
     if frame.lemma not in COPULAS - {"have"}:

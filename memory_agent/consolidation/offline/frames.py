@@ -273,6 +273,8 @@ def _inherit(frame: Frame) -> None:
         and not frame.progressive
     ):
         frame.tense = parent.tense
+    if parent is not None and parent.lemma == "have" and parent.tense == "past" and verb.dep_ == "xcomp":
+        frame.tense = "past"  # "I had to sell it"
     if frame.subject is None and (
         parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")
     ):

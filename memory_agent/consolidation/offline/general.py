@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from .drafts import Draft
 from .lexicon import pattern, words
+from .people import Ref
 from .phrases import dated, kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause
 
@@ -50,6 +51,7 @@ def apply(clause: Clause, said: bool) -> Iterator[Draft]:
         return
     if not _subject_ok(clause):
         yield from () if said else possessed(clause)
+        yield from () if said else _expected(clause)
         return
     kind = clause.status.kind
     if kind in ("planned", "possible", "goal", "duty"):
@@ -57,6 +59,23 @@ def apply(clause: Clause, said: bool) -> Iterator[Draft]:
     elif not said:
         yield from _habit(clause)
         yield from _deed(clause)
+
+
+_ARRIVALS = {"come", "arrive", "start", "open", "visit", "begin", "end", "finish", "close", "leave"}
+
+
+def _expected(clause: Clause) -> Iterator[Draft]:
+    """ "The movers are coming on the 1st": a dated arrival is a plan of the speaker's."""
+    frame, subject = clause.frame, clause.frame.subject
+    if subject is None or subject.pos_ not in ("NOUN", "PROPN") or frame.lemma not in _ARRIVALS:
+        return
+    known = any(c.dep_ in ("det", "poss") and c.text.lower() in ("the", "my", "our") for c in subject.children)
+    if not known or clause.status.kind != "planned" or not clause.ahead or clause.status.negated:
+        return
+    what = frame.sentence.written([*noun_phrase(subject, clause.dates, deep=False), frame.verb])
+    was, clause.subject = clause.subject, Ref(clause.discourse.speaker)
+    yield clause.draft("plans", what, rule="plan", confidence=0.7)
+    clause.subject = was
 
 
 def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
@@ -68,6 +87,9 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
         return
     if frame.infinitive is not None and frame.infinitive.pos_ == "VERB" and frame.lemma != "learn":
         return  # its complement says what is meant
+    vague = frame.object is not None and (frame.object.pos_ == "PRON" or listed(frame.object, "generic"))
+    if vague and clause.point is None and not any(t.pos_ == "PROPN" for _, t in frame.preps):
+        return  # "I'll add it to my list"
     when = clause.point is not None or clause.since is not None
     if (kind == "duty" and not when) or (
         frame.lemma in words("talk_verbs") and kind in ("planned", "duty") and not (when and frame.object is not None)
@@ -76,6 +98,7 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     if frame.lemma in words("empty_verbs") - words("light_verbs") - {"meet", "be", "become"} or (
         not (_has_content(clause) or becoming or frame.lemma == "learn")
         and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer")
+        and not (when and frame.lemma in ("open", "start", "graduate", "perform", "leave", "defend", "return", "visit"))
     ):
         return
     if kind == "possible" and (frame.tense in ("past", "perfect") or (frame.tense == "present" and _static(clause))):
@@ -93,6 +116,12 @@ def _static(clause: Clause) -> bool:
     return not modal and clause.frame.lemma in ("have", "own", "know", "like", "love", "live", "work", "own", "keep")
 
 
+def _frequency(clause: Clause) -> re.Match[str] | None:
+    """The first expression of how often after the verb, or else in the sentence."""
+    text, verb = clause.frame.sentence.doc.text, clause.frame.verb
+    return _FREQUENCY.search(text, verb.idx) or _FREQUENCY.search(text)
+
+
 def _habit(clause: Clause) -> Iterator[Draft]:
     frame = clause.frame
     if frame.tense not in ("present", "base") or frame.verb.pos_ == "AUX":
@@ -101,13 +130,15 @@ def _habit(clause: Clause) -> Iterator[Draft]:
         return
     if frame.object is not None and (listed(frame.object, "abstract") or listed(frame.object, "generic")):
         return
-    if frame.progressive:
+    if frame.progressive or frame.verb.dep_ in ("xcomp", "pcomp", "acl", "relcl") or frame.verb.tag_ == "VBG":
+        return
+    if frame.object is not None and frame.object.pos_ == "PRON":
         return
     if any(c.text.lower() == "never" for c in frame.verb.lefts) and frame.object is not None:
         if frame.object.pos_ in ("NOUN", "PROPN") and frame.lemma not in words("empty_verbs") - words("light_verbs"):
             yield clause.draft("habit", _phrase(clause), polarity="-", rule="habit", confidence=0.7)
         return
-    found = _FREQUENCY.search(frame.sentence.doc.text)
+    found = _frequency(clause)
     outing = frame.lemma == "go" and any(word == "to" and t.pos_ in ("NOUN", "PROPN") for word, t in frame.preps)
     if found and outing and not _VAGUELY.match(found[0]) and not clause.status.negated:
         tokens = verb_phrase(frame.verb, clause.dates)
@@ -157,6 +188,7 @@ def _deed(clause: Clause) -> Iterator[Draft]:
         yield clause.draft("did", phrase, rule="deed", confidence=0.7)
 
 
+_WHEN = {"since", "when", "while", "until", "till", "before", "after"}
 _ALONE = {"retire", "graduate", "propose", "elope"}
 _RESOLVES = {"decide", "choose", "agree", "plan", "offer", "promise", "arrange"}
 _HANGING = ("pcomp", "advcl", "acl", "xcomp", "conj")
@@ -166,6 +198,10 @@ _PHASES = {"start", "begin", "stop", "finish", "end", "quit"}
 def _deed_phrase(clause: Clause) -> str:
     """The deed in words; empty where the clause tells of none worth keeping."""
     frame, when = clause.frame, clause.point is not None
+    if not when and frame.verb.dep_ == "advcl" and any(c.text.lower() in _WHEN for c in frame.verb.children):
+        return ""  # "since I finished school" only says when something else was
+    if frame.verb.dep_ == "relcl" and frame.object is None:
+        return ""  # "that stuff I baked at the shelter" tells what was baked, not where it went
     if frame.progressive or (frame.verb.tag_ == "VBG" and frame.verb.dep_ in _HANGING):
         return ""
     if frame.lemma in _RESOLVES and frame.infinitive is not None and frame.infinitive.tag_ == "VB":

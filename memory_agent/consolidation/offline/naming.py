@@ -54,8 +54,10 @@ def christened(clause: Clause) -> Iterator[Draft]:
 
 
 def aim(clause: Clause) -> Iterator[Draft]:
-    """ "My dream is to open a bakery"."""
+    """ "My dream is to open a bakery"; what the aim was, it need not be any more."""
     frame = clause.frame
+    if frame.tense == "past":
+        return
     subject = next((c for c in frame.verb.children if c.dep_ == "nsubj"), None)
     if (
         frame.lemma != "be"
@@ -91,9 +93,7 @@ def called(clause: Clause) -> Iterator[Draft]:
             aliases=[(subject.name, written)],
         )
         animal = subject.relation[1] == "has_pet"
-        clause.discourse.note(
-            Ref(written, "animal" if animal else "person", subject.gender, relation=subject.relation)
-        )
+        clause.discourse.note(Ref(written, "animal" if animal else "person", subject.gender, relation=subject.relation))
         if animal and subject.relation[2] not in ("pet", "pets"):
             yield clause.draft("species", subject.relation[2], rule="copula:name", subject=Ref(written, "animal"))
     else:
@@ -206,10 +206,23 @@ def scheduled(clause: Clause) -> Iterator[Draft]:
         or clause.status.negated
     ):
         return
-    if clause.frame.tense == "past" and clause.status.kind == "actual" and fits(subject, "event", clause.frame.sentence):
+    if (
+        clause.frame.tense == "past"
+        and clause.status.kind == "actual"
+        and fits(subject, "event", clause.frame.sentence)
+    ):
         yield from _attended(clause, subject)
         return
     if not clause.ahead or clause.frame.tense == "past":
+        return
+    due = clause.frame.complement
+    if due is not None and due.text.lower() == "due":
+        who = clause.resolver.resolve(subject, remember=False)
+        mother = who is not None and who.type == "person"
+        owner = who if mother else clause.resolver.owner_of(subject) or Ref(clause.discourse.speaker)
+        what = "due" if mother else f"{text_of(clause, subject)} due"
+        if owner is not None:
+            yield clause.draft("plans", what, modality="planned", rule="scheduled", subject=owner)
         return
     if subject.lemma_.lower() in words("appointments") or fits(subject, "event|trip", clause.frame.sentence):
         owner = clause.resolver.owner_of(subject) or Ref(clause.discourse.speaker)

@@ -117,6 +117,8 @@ def noun_phrase(token: Token, skip: list[Expression], *, deep: bool = True) -> l
             "mark",
             "nsubj",
         ):
+            if child.dep_ == "poss" and dated(child, skip):
+                continue  # "tomorrow's opening"
             if child.dep_ == "poss" and child.pos_ in ("PROPN", "NOUN") and not kin_of(child):
                 kept += list(child.subtree)
             continue

@@ -28,6 +28,8 @@ from .status import Status
 if TYPE_CHECKING:
     from spacy.tokens import Token
 
+    from .parse import Sentence
+
 Rule = dict[str, Any]
 
 
@@ -166,9 +168,17 @@ def _purposed(frame: Frame) -> bool:
     return bool(pattern("frequency", re.I).search(frame.sentence.doc.text))
 
 
+def _abstract_task(token: Token, sentence: Sentence) -> bool:
+    """ "Working on building up confidence": a gerund whose object is nothing that is made."""
+    held = next((c for c in token.children if c.dep_ == "dobj"), None)
+    return held is None or fits(held, "abstract|generic|pronoun", sentence)
+
+
 def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
     sentence = clause.frame.sentence
     if rule.get("is") and not fits(token, rule["is"], sentence):
+        return False
+    if rule["p"] == "works_on" and token.pos_ == "VERB" and _abstract_task(token, sentence):
         return False
     if rule.get("not") and fits(token, rule["not"], sentence):
         return False
@@ -180,8 +190,7 @@ def _fits_argument(clause: Clause, rule: Rule, token: Token) -> bool:
         if (token.lemma_ not in leads and inner != token) or not fits(inner, rule["arg_is"], sentence):
             return False
     if rule.get("years") and not (
-        clause.frame.object is not None
-        and clause.frame.object.lemma_.lower() in words("spans")
+        clause.frame.object is not None and clause.frame.object.lemma_.lower() in words("spans")
     ):
         return False
     held = clause.frame.object
@@ -365,7 +374,7 @@ def _apply(clause: Clause) -> Iterator[Draft]:
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
                 continue
             standing = _standing(clause, rule)
-            used.add(_second(clause, rule).i if rule.get("arg2") else token.i)
+            used |= {token.i, _second(clause, rule).i} if rule.get("arg2") else {token.i}
             if standing is None:
                 continue
             draft = _build(clause, rule, token, standing, subject)
@@ -433,6 +442,9 @@ def _build(
         text = _owed(clause, token)
     if not text or text.casefold() == subject.name.casefold():
         return None
+    lifelong = clause.frame.tense == "perfect" and clause.frame.progressive
+    if predicate == "works_on" and lifelong and pattern("since_youth", re.I).search(clause.frame.sentence.doc.text):
+        predicate, text = "hobby", clause.frame.sentence.written(verb_phrase(clause.frame.verb, clause.dates))
     if predicate == "works_on" and subject.name == f"{clause.discourse.speaker}'s team":
         subject = Ref(clause.discourse.speaker)
     draft = clause.draft(

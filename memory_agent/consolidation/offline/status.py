@@ -91,6 +91,8 @@ def _own(frame: Frame, future: bool) -> Kind:
         return "planned"
     if frame.progressive and frame.tense == "present" and (future or frame.lemma in cue("arranged")):
         return "planned"
+    if frame.passive and frame.tense == "present" and future:
+        return "planned"  # "is getting married in May"
     if frame.tense == "present" and future and frame.lemma in cue("timetabled") and not frame.dropped:
         return "planned"
     if (

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from memory_agent.records import Polarity
+
 from .classes import fits
 from .drafts import Draft
 from .lexicon import pattern
@@ -22,7 +24,7 @@ _WORK = ("at", "with", "over at", "back at")
 
 
 def located(clause: Clause) -> Iterator[Draft]:
-    """ "I'm from Porto", "I've been in Leeds for six years", "I'm in a band", "I'm on insulin", "I was at Nokia before"."""
+    """ "I'm from Porto", "I've been in Leeds for six years", "I'm in a band", "I'm on insulin", "I was at Nokia"."""
     if clause.subject is None:
         yield from _own_place(clause)
         return
@@ -45,7 +47,7 @@ def lasting(clause: Clause) -> bool:
 
 
 def _said(clause: Clause, predicate: str, text: str, ended: bool = False) -> Draft:
-    sign = "-" if ended or clause.status.negated else "+"
+    sign: Polarity = "-" if ended or clause.status.negated else "+"
     return clause.draft(predicate, text, polarity=sign, rule="copula")
 
 
@@ -129,7 +131,11 @@ def _state(clause: Clause, word: str, token: Token) -> Draft | None:
 def _own_place(clause: Clause) -> Iterator[Draft]:
     """ "Our new place is in Tilburg": where somebody's home is, they live."""
     subject = clause.frame.subject
-    if subject is None or not (subject.text.lower() in ("place", "home") or fits(subject, "dwelling", clause.frame.sentence)) or clause.frame.tense != "present":
+    if (
+        subject is None
+        or not (subject.text.lower() in ("place", "home") or fits(subject, "dwelling", clause.frame.sentence))
+        or clause.frame.tense != "present"
+    ):
         return
     owner = clause.resolver.owner_of(subject)
     if owner is None and subject.text.lower() == "home":
@@ -151,5 +157,7 @@ def _near(clause: Clause) -> set[str]:
 def _settled(clause: Clause) -> bool:
     """ "Is still in Utrecht", "is based in Ghent", "I'm at Ikea now": a stay that is a home or a job."""
     text = clause.frame.verb.doc.text.lower()
-    marked = bool(_near(clause) & {"still", "based", "over"}) or bool(re.search(r"\b(?:now|these days|nowadays)\b", text))
+    marked = bool(_near(clause) & {"still", "based", "over"}) or bool(
+        re.search(r"\b(?:now|these days|nowadays)\b", text)
+    )
     return marked and clause.point is None
