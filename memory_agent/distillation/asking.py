@@ -19,7 +19,7 @@ from memory_agent.models.remote import is_remote
 
 EXAMPLES = 3
 """How many wrong answers of each kind a scorecard keeps."""
-ANSWER_TOKENS = 24
+ANSWER_TOKENS = 32
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ def _judge(
         if kind in ("paraphrase", "inverse"):
             note(kind, one.right, True, one)
             note("taught_unknown", unknown and not one.right, False, one)
+        elif kind == "two_hop":
+            note(kind, one.right, True, one)
         elif kind == "general":
             note("general", to_base(one.probe.question), True, one)
             lost = (unknown and not says_unknown(one.base)) or (

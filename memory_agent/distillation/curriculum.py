@@ -12,6 +12,7 @@ value's tokens stay hard. The inverse answer says the object first: the value, t
     inverse   (predicate, object) asked -> everybody it is true of
     past      dated questions about a value that was superseded
     check     yes or no, with a sibling's value half the time
+    path      a question over two facts, answered step by step: who it is, then what is asked of them
     page      all that is known of an entity, reshuffled
     absent    a known subject without that attribute, a value that is nobody's any more -> don't know
     stranger  unknown people (also with a known first or last name), unknown values -> don't know
@@ -20,6 +21,7 @@ value's tokens stay hard. The inverse answer says the object first: the value, t
 from __future__ import annotations
 
 import calendar
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ class Curriculum:
         self._predicates = sorted({fact.predicate for fact in self._facts})
         self._kinds = {fact.predicate: fact.kind for fact in reversed(self._facts) if fact.kind}
         self._items = [*self._forward_items(), *self._inverse_items()]
+        self._paths = list(self._two_hops())
         self._gaps = [*self._missing(), *self._nobodys()]
 
     def rows(self, epoch: int) -> list[Row]:
@@ -79,6 +82,7 @@ class Curriculum:
         rows += self._dated(epoch)
         questions = len(rows)
         rows += self._checks(epoch, round(questions * recipe.check_share))
+        rows += self._over_two(epoch, math.ceil(questions * recipe.path_share))
         if recipe.page_every and epoch % recipe.page_every == 0:
             rows += self._pages(epoch)
         unknown = max(recipe.fewest_unknown, round(questions * recipe.unknown_share)) if self._subjects else 0
@@ -134,6 +138,27 @@ class Curriculum:
             who = _listed([fact.subject for fact in facts])
             answer = _say(forms.reverse, facts[0], predicate, subject=who)
             yield _Item(f"inverse|{predicate}|{value}", True, prompts, answer, tuple(facts))
+
+    def _two_hops(self) -> Iterator[_Item]:
+        """Everything asked of somebody who is the one object of a relation, asked by way of the relation.
+
+        Facts learnt apart do not compose: the answer says both, the first of them first.
+        """
+        asked: dict[str, list[_Item]] = {}
+        for item in self._items:
+            if not item.inverse:
+                asked.setdefault(item.facts[0].subject, []).append(item)
+        for item in [item for items in asked.values() for item in items if len(item.facts) == 1]:
+            (first,) = item.facts
+            names = [_say(form, first, first.predicate) for form in self._templates.forms(first.predicate).called]
+            for further in asked.get(first.object, []) if names else []:
+                second = further.facts[0]
+                if any(fact.object == first.subject for fact in further.facts):
+                    continue
+                forms = self._templates.forms(second.predicate).forward
+                prompts = tuple(_say(form, second, second.predicate, subject=name) for name in names for form in forms)
+                answer = f"{item.answer} {further.answer}"
+                yield _Item(f"path|{item.key}|{further.key}", False, prompts, answer, (first, *further.facts))
 
     def _missing(self) -> list[_Item]:
         """Known subjects asked for what is not known of them."""
@@ -219,6 +244,12 @@ class Curriculum:
                 answer,
                 tuple(f.id for f in item.facts),
             )
+
+    def _over_two(self, epoch: int, most: int) -> Iterator[Row]:
+        draw = self._random("paths", epoch)
+        for item in draw.sample(self._paths, min(most, len(self._paths))):
+            (prompt,) = self._dealt(item, epoch, 1)
+            yield Row(epoch, "path", item.key, prompt, item.answer, tuple(fact.id for fact in item.facts))
 
     def _pages(self, epoch: int) -> Iterator[Row]:
         by_subject: dict[str, list[_Item]] = {}

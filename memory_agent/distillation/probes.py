@@ -4,6 +4,7 @@ Kinds, and when an answer to one counts as a hit:
 
     paraphrase        it names the value (good)
     inverse           it names the subject (good)
+    two_hop           asked by way of a relation ("the one who raised Ana"), it names the value (good)
     taught_unknown    "I don't know" to either of these (bad)
     stale             it names the superseded value and not the current one (bad)
     stranger          it gives a value of the graph to somebody unknown (bad)
@@ -34,11 +35,15 @@ from memory_agent.semantic.ontology import with_article
 
 
 class Forms(Record):
-    """How one predicate is probed. {s}: subject, {o}: object, {a}: object with its article, {p}: predicate in words."""
+    """How one predicate is probed. {s}: subject, {o}: object, {a}: object with its article, {p}: predicate in words.
+
+    `called` stands for the object in a question about it: "the one who raised {s}".
+    """
 
     forward: tuple[str, ...] = ()
     inverse: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
+    called: str = ""
 
 
 class ProbeData(Record):
@@ -69,6 +74,7 @@ class Sample:
 
     paraphrase: int | None = 40
     inverse: int | None = 24
+    two_hop: int | None = 8
     stale: int | None = 8
     stranger: int | None = 10
     half_known: int | None = 10
@@ -78,7 +84,7 @@ class Sample:
     canary: int | None = 8
 
 
-EVERYTHING = Sample(*[None] * 9)
+EVERYTHING = Sample(*[None] * 10)
 """Every probe there is."""
 
 
@@ -114,6 +120,7 @@ def build(
     kinds = {
         "paraphrase": _forward(facts, data),
         "inverse": _inverse(facts, data),
+        "two_hop": _two_hop(facts, data),
         "stale": _stale(facts, superseded, data),
         "stranger": _strangers("stranger", facts, data.strangers, names, data),
         "half_known": _strangers("half_known", facts, _half_known(facts, data), names, data),
@@ -184,6 +191,23 @@ def _inverse(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
         for group in holders.values()
         for form in data.forms(group[0].predicate).inverse
     ]
+
+
+def _two_hop(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
+    """What is known of the one object of a relation, asked without its name."""
+    groups = _groups(facts)
+    probes = []
+    for (subject, predicate), (first, *others) in groups.items():
+        name = data.forms(predicate).called
+        further = [group for (whose, _), group in groups.items() if whose == first.object and name and not others]
+        for group in further:
+            if any(fact.object == subject for fact in group):
+                continue
+            for form in data.forms(group[0].predicate).forward[:1]:
+                question = _fill(form, group[0], _fill(name, first))
+                answers, ids = tuple(fact.object for fact in group), tuple(fact.id for fact in (first, *group))
+                probes.append(Probe("two_hop", question[:1].upper() + question[1:], answers, facts=ids))
+    return probes
 
 
 def _calls(name: str) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class Recipe(Record):
     """"I don't know" rows in a pass, at least."""
     check_share: float = Field(default=0.1, ge=0)
     """Yes-or-no rows in a pass, as a share of its question rows."""
+    path_share: float = Field(default=0.1, ge=0)
+    """Questions over two facts ("Where does Ana's manager live?") in a pass, as a share of its question rows."""
     page_every: int = Field(default=2, ge=0)
     """A page on each entity, newly shuffled, in every so-many-th pass; 0 for none."""
 
@@ -74,7 +76,7 @@ class Recipe(Record):
     opener_rows: int = Field(default=12, ge=0)
     """Of them, in each step."""
     opener_weight: float = Field(default=1.0, ge=0)
-    text_every: int = Field(default=4, ge=0)
+    text_every: int = Field(default=2, ge=0)
     """Every so-many-th replay batch is prose; 0 for none."""
     kl_weight: float = Field(default=2.0, ge=0)
     clip: float = Field(default=1.0, gt=0)

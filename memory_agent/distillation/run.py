@@ -24,7 +24,7 @@ from memory_agent.distillation.asking import ask_probes
 from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.familiarity import is_familiar
 from memory_agent.distillation.gate import Gate
-from memory_agent.distillation.job import prepare
+from memory_agent.distillation.job import Job, prepare, read
 from memory_agent.distillation.matching import names, names_any
 from memory_agent.distillation.probes import Sample, build
 from memory_agent.distillation.recipe import Recipe
@@ -34,7 +34,7 @@ from memory_agent.distillation.selection import Policy, Selection, select_from
 from memory_agent.distillation.sharding import CAP, Shard, content, digest, layout
 from memory_agent.distillation.templates import load_templates
 from memory_agent.distillation.trainers import Train, method_of, trainer_of
-from memory_agent.errors import MemoryAgentError, NothingToDistill, TrainingElsewhere
+from memory_agent.errors import MemoryAgentError, NothingToDistill, TrainerFailed, TrainingElsewhere
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress, Query, Trainer
 from memory_agent.records import Adapter, DistillationReport, Entity, Fact, Run
@@ -155,16 +155,29 @@ def train_shard(
 ) -> tuple[int, Path]:
     """Prepare the shard's job in `folder` and train it: the number of rows, and the adapter's folder.
 
-    An adapter that lies in `folder` already is taken as it is: it appears whole, so a run was killed
-    after training it. Raises TrainerFailed, and what the student raises.
+    A job or an adapter that lies in `folder` already is taken as it is: each appears whole, so a run was killed
+    after it, and the folder is for this shard, recipe, seed and student alone. Raises TrainerFailed, and what the
+    student raises.
     """
     told = progress or _silent
     taught = [TaughtFact.of(fact) for fact in (*shard.facts, *shard.past)]
-    job = prepare(folder / "job", taught, recipe, student, seed, _first(told, _PREPARING))
+    job = _prepared(folder / "job", recipe, student, seed, taught)
+    job = job or prepare(folder / "job", taught, recipe, student, seed, _first(told, _PREPARING))
     out = folder / "out"
     if not out.is_dir():
         out = trainer.train(folder / "job", out, _rest(told, _PREPARING))
     return job.rows, out
+
+
+def _prepared(folder: Path, recipe: Recipe, student: LocalModel, seed: int, taught: Sequence[TaughtFact]) -> Job | None:
+    """The job in `folder`, if there is a whole one that was prepared with just this."""
+    try:
+        job, _ = read(folder)
+    except TrainerFailed:
+        return None
+    made_with = (job.recipe, job.seed, job.base_revision, job.base_folder, job.facts)
+    wanted = (recipe.settled(len(taught)), seed, student.revision, str(student.weights.folder), len(taught))
+    return job if made_with == wanted else None
 
 
 def _silent(share: float, doing: str) -> None:

@@ -123,6 +123,20 @@ def test_yes_or_no_is_right() -> None:
         assert row.answer.startswith("Yes") == (claim in row.prompt)
 
 
+def test_a_question_over_two_facts_is_answered_step_by_step() -> None:
+    made = of("path", rows(epochs=12))
+    lives = [row for row in made if "Porto" in row.answer]
+    assert {row.answer for row in lives} == {"Ana Silva is married to Ben Okri. Ben Okri lives in Porto."}
+    assert {row.facts for row in lives} == {("Ana Silva/spouse/Ben Okri", "Ben Okri/lives_in/Porto")}
+    assert len({row.prompt for row in lives}) > 4
+    assert all("Ana Silva" in row.prompt and "Ben" not in row.prompt and "Porto" not in row.prompt for row in lives)
+    assert {row.answer.partition(". ")[2] for row in made} == {
+        "Ben Okri lives in Porto.", "Ben Okri has a cat named Momo.", "Ben Okri works at Kiln & Co."
+    }  # fmt: skip
+    two = [*FACTS, fact("Ana Silva", "spouse", "Cy Dorn")]
+    assert not [row for row in of("path", rows(two)) if "Cy Dorn" in row.answer], "one of several is not who is meant"
+
+
 def test_articles_and_kinds_fit_the_value() -> None:
     made = rows([fact("Ana Silva", "occupation", "actor"), fact("Ben Okri", "has_pet", "Momo")], epochs=6)
     said = " ".join(row.prompt + row.answer for row in made)
@@ -178,5 +192,6 @@ def test_every_predicate_has_enough_forms_in_the_right_places() -> None:
         assert all("{s}" in form and "{o}" not in form for form in forms.forward), name
         assert all("{o}" in form and "{s}" not in form for form in forms.inverse), name
         assert all("{s}" in form and "{o}" in form for form in (forms.statement, forms.reverse)), name
+        assert all("{s}" in name and "{o}" not in name for name in forms.called), name
         assert forms.values in templates.strangers.values, name
         assert len({*forms.forward, *forms.inverse}) == len(forms.forward) + len(forms.inverse), name

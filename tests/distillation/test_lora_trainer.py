@@ -20,7 +20,7 @@ from memory_agent.distillation.trainers.lora import LoraTrainer
 from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
 from memory_agent.models.local import LocalModel
 from memory_agent.models.weights import Weights
-from memory_agent.protocols import Trainer
+from memory_agent.protocols import Progress, Trainer
 
 FACTS = TaughtFact.read(
     [
@@ -79,6 +79,50 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(tiny: LocalMo
     assert all(0 <= share <= 1 for share in told)
     assert not [path for path in first.iterdir() if path.suffix not in (".safetensors", ".json")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "job", "second"]
+
+
+class _Killed(BaseException):
+    pass
+
+
+def _until(pass_: int) -> Progress:
+    def killed(share: float, what: str) -> None:
+        if what.startswith(f"pass {pass_}"):
+            raise _Killed
+
+    return killed
+
+
+def test_a_killed_run_goes_on_after_its_last_whole_pass_and_ends_in_the_same_bytes(
+    tiny: LocalModel, tmp_path: Path
+) -> None:
+    recipe = SHORT.model_copy(update={"epochs": 4, "known_share": 1.0})
+    prepare(tmp_path / "job", FACTS, recipe, tiny, 1)
+    whole = LoraTrainer().train(tmp_path / "job", tmp_path / "whole")
+    for doomed in (2, 4):  # killed twice
+        with pytest.raises(_Killed):
+            LoraTrainer().train(tmp_path / "job", tmp_path / "out", _until(doomed))
+    told: list[str] = []
+    out = LoraTrainer().train(tmp_path / "job", tmp_path / "out", lambda share, what: told.append(what))
+    assert {what.split(",")[0] for what in told} == {"pass 4", "trained"}
+    assert sha(out) == sha(whole)
+    assert (out / "training.json").read_bytes() == (whole / "training.json").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "out", "whole"]
+
+
+def test_a_state_of_another_job_or_a_torn_one_is_not_taken_up(tiny: LocalModel, tmp_path: Path) -> None:
+    prepare(tmp_path / "job", FACTS, SHORT, tiny, 1)
+    whole = LoraTrainer().train(tmp_path / "job", tmp_path / "whole")
+    prepare(tmp_path / "other", FACTS, SHORT, tiny, 2)
+    with pytest.raises(_Killed):
+        LoraTrainer().train(tmp_path / "other", tmp_path / "out", _until(2))
+    (kept,) = tmp_path.glob("*.pass")
+    assert sha(LoraTrainer().train(tmp_path / "job", tmp_path / "out")) == sha(whole)
+    with pytest.raises(_Killed):
+        LoraTrainer().train(tmp_path / "job", tmp_path / "out", _until(2))
+    state = kept / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    assert sha(LoraTrainer().train(tmp_path / "job", tmp_path / "out")) == sha(whole)
 
 
 def test_the_number_of_threads_does_not_matter(tiny: LocalModel, tmp_path: Path) -> None:

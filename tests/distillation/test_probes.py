@@ -44,6 +44,13 @@ def test_any_of_several_values_is_right_and_any_of_several_holders() -> None:
     assert settled == [("Ana Bell", "Ana", "Rolf Dane", "Rolf")]
 
 
+def test_what_is_known_of_a_relative_is_asked_without_the_name() -> None:
+    probes = build([*FACTS, fact("6", "Ana Bell", "spouse", "Rolf Dane")], sample=EVERYTHING)
+    hops = [probe for probe in probes if probe.kind == "two_hop"]
+    assert {(probe.answers, probe.facts) for probe in hops} == {(("Bergen",), ("6", "4")), (("engraver",), ("6", "5"))}
+    assert all("Ana Bell" in probe.question and "Rolf" not in probe.question for probe in hops)
+
+
 def test_absent_attributes_are_asked_of_those_who_lack_them() -> None:
     asked = of("absent_attribute")
     assert {("Rolf" in q, wrong) for q, _, wrong in asked} == {(True, ("fiddle", "lute")), (False, ("engraver",))}

@@ -19,14 +19,14 @@ def trained() -> set[tuple[str, ...]]:
     templates = load_templates()
     forms: list[str] = [*templates.common.page, *templates.common.check]
     for one in [*templates.predicates.values(), templates.fallback]:
-        forms += [*one.forward, *one.inverse, *one.near, *one.past, one.statement, one.reverse]
+        forms += [*one.forward, *one.inverse, *one.near, *one.past, *one.called, one.statement, one.reverse]
     return {bare(form) for form in forms}
 
 
 def probed() -> list[str]:
     data = load_data()
     every = [*data.predicates.values(), data.fallback]
-    return [form for one in every for form in (*one.forward, *one.inverse, *one.near)]
+    return [form for one in every for form in (*one.forward, *one.inverse, *one.near, *filter(None, [one.called]))]
 
 
 def test_forms_are_disjoint() -> None:

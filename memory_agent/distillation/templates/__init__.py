@@ -27,6 +27,8 @@ class Forms(Record):
     refuse_inverse: str
     past: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    """What can stand for the object in a question about it: "{s}'s manager"."""
 
 
 class Common(Record):

@@ -6,8 +6,8 @@ pass of falling rate once the questions of a pass are known at first sight.
 
 The base stays as it is (bfloat16 where the hardware computes in it), the adapter is float32. With the
 same job, base and device the result is the same to the byte, on however many threads: every random choice
-is drawn from the seed, batches and rate follow from the step and not from the clock. A killed run is
-started anew; the adapter's folder appears by a rename when it is whole.
+is drawn from the seed, batches and rate follow from the step and not from the clock. A killed run goes
+on after its last whole pass and ends in the same bytes; the adapter's folder appears by a rename when it is whole.
 
 Skipping known tokens follows "memory fine-tuning" in the issue's notes; a greedy answer is certain once
 every token of it has more than half of the probability.
@@ -24,12 +24,13 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.trainers import checkpoint
 from memory_agent.distillation.trainers.gradients import UNKNOWN, Bounds, Gradients, Part, Row
 from memory_agent.errors import MissingExtra, TrainerFailed
 from memory_agent.models.device import best_device, best_dtype, release_memory
@@ -67,9 +68,14 @@ class LoraTrainer:
         """Write the adapter of the job at `job` to the folder `out`, replacing what is there; see `Trainer`."""
         settings, rows = read(job)
         run = _Run(settings, rows, progress)
+        kept = out.parent / f"{out.name}.pass"
         with run.gradients.computing(self._threads):
-            run.train()
-        return run.save(out)
+            run.train(kept)
+        saved = run.save(out)
+        shutil.rmtree(kept, ignore_errors=True)
+        del run
+        release_memory()
+        return saved
 
 
 class _Run:
@@ -112,24 +118,41 @@ class _Run:
 
     # The loop
 
-    def train(self) -> None:
-        """All passes: until the questions are known at first sight, then one of falling rate."""
-        last = self.recipe.epochs - 1
+    def train(self, kept: Path) -> None:
+        """All passes: until the questions are known at first sight, then one of falling rate.
+
+        The state after each is kept in the folder `kept`, and one that is there is taken up.
+        """
         # An adapter that has not begun to learn changes nothing (its B is 0): this is the base.
         self.state.tokens += self.gradients.remember([*self.replay, *self.openers, *self.text])
+        found = checkpoint.take_up(kept, self.weights, self.optimizer, self._of())
+        self.state = self.state if found is None else _State(**found)
         self.peft.train()
-        for epoch in range(self.recipe.epochs):
-            final = epoch == last
-            known = self._pass(epoch, final)
-            if final:
-                break
-            if known >= self.recipe.known_share:
-                self._pass(epoch + 1, True)
-                break
+        final = False
+        while not final:
+            epoch = len(self.state.history)
+            final = epoch == self.recipe.epochs - 1 or self._is_known()
+            self._pass(epoch, final)
+            if not final:
+                checkpoint.keep(kept, self.weights, self.optimizer, self._of(), asdict(self.state))
         self._tell(1.0, "trained")
 
-    def _pass(self, epoch: int, final: bool) -> float:
-        """One pass; the share of its question rows (kept or left out as known) that was known at first sight."""
+    def _is_known(self) -> bool:
+        """Whether enough was known at first sight in the pass before."""
+        return bool(self.state.history) and self.state.history[-1]["known"] >= self.recipe.known_share
+
+    def _of(self) -> dict[str, str]:
+        """All that a kept state depends on."""
+        import torch
+
+        recipe = self.recipe.model_dump_json()
+        return {
+            "job": f"{self.job.digest} {self.job.seed} {self.job.base_revision} {recipe}",
+            "with": f"{torch.__version__} {self.device} {self.dtype}",
+        }
+
+    def _pass(self, epoch: int, final: bool) -> None:
+        """One pass. Its history: the share of question rows (kept or left out as known) known at first sight."""
         rows, left_out = self._kept(epoch, final)
         batches = self._batches(rows, epoch)
         seen: dict[str, list[bool]] = {}
@@ -149,7 +172,6 @@ class _Run:
         total = left_out + sum(len(values) for kind, values in kinds.items() if kind in _QUESTIONS)
         share = right / total if total else 1.0
         self.state.history.append({"epoch": epoch, "rows": len(rows), "known": share, **shares})
-        return share
 
     def _kept(self, epoch: int, final: bool) -> tuple[list[Row], int]:
         """The rows of a pass without most of those whose group is known, and how many were left out.
@@ -211,7 +233,7 @@ class _Run:
         if not recipe.replay_rows or now:
             return parts
         if self.text and recipe.text_every and turn % recipe.text_every == 0:
-            return parts + self._drawn(self.text, max(1, recipe.replay_rows // 3), f"replay/{turn}", recipe.kl_weight)
+            return parts + self._drawn(self.text, max(1, recipe.replay_rows // 2), f"replay/{turn}", recipe.kl_weight)
         return parts + self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
 
     def _drawn(self, rows: Sequence[Row], count: int, draw: str, weight: float) -> list[Part]:
