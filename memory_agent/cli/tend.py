@@ -84,12 +84,24 @@ def split(
 
 def verify(
     place: Place,
-    forgotten: Annotated[str, typer.Option("--forgotten", help="What `forget` was given: an id, session:NAME ...")],
+    forgotten: Annotated[
+        str | None, typer.Option("--forgotten", help="What `forget` was given: an id, session:NAME ...")
+    ] = None,
+    unlearned: Annotated[
+        str | None,
+        typer.Option("--unlearned", help="A fact's id: rebuild the weights and compare. Takes as long as training."),
+    ] = None,
     words: Annotated[
         list[str] | None, typer.Option("--word", help="Look for these bytes in every file of the store, too.")
     ] = None,
 ) -> None:
-    """Prove that something was forgotten everywhere; exit code 1 when anything of it is left."""
+    """Prove that something was forgotten everywhere, or is out of the weights; exit code 1 when it is not."""
+    if (forgotten is None) is (unlearned is None):
+        raise InvalidInput("say --forgotten ID, or --unlearned FACT")
+    if unlearned is not None:
+        _verify_unlearned(place, unlearned)
+        return
+    assert forgotten is not None
     with place.memory() as memory:
         found = memory.verify(forgotten, words=words or ())
 
@@ -110,6 +122,27 @@ def verify(
 
     place.emit({**found.model_dump(mode="json"), "clean": found.clean}, show)
     if not found.clean:
+        raise typer.Exit(exits.FAILED)
+
+
+def _verify_unlearned(place: Place, fact: str) -> None:
+    """Rebuild the serving adapters from the graph as it stands, and compare their hashes."""
+    from memory_agent.distillation.unlearning import verify_unlearned
+
+    with place.memory() as memory, place.progress("Rebuilding") as progress:
+        found = verify_unlearned(memory.space, fact, progress=progress)
+
+    def show(out: Console) -> None:
+        for adapter, rebuilt in found.rebuilt.items():
+            equal = "is" if adapter == rebuilt else "is NOT"
+            out.print(f"{adapter} {equal} the build of a graph without the fact: {rebuilt}", markup=False)
+        for problem in found.problems:
+            out.print(problem, style="red", markup=False)
+        if found.proven:
+            out.print("Unlearned: nothing in the weights depends on it.", style="green")
+
+    place.emit(found, show)
+    if not found.proven:
         raise typer.Exit(exits.FAILED)
 
 

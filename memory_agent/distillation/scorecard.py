@@ -59,6 +59,11 @@ class Scorecard(Record):
     """A few "question -> answer" lines of what went wrong, by kind."""
     seconds: float = 0.0
 
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Scorecard:
+        """The scorecard in what an `Adapter` record keeps, which holds more beside it."""
+        return cls.model_validate({name: stored[name] for name in cls.model_fields if name in stored})
+
     def figure(self, name: str) -> float | None:
         """The rate of that kind or the measure of that name; None when it was not probed."""
         score = self.kinds.get(name)

@@ -189,8 +189,8 @@ def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None,
         "seconds": report.seconds,
         "asking_seconds": round(time.monotonic() - asked, 1),
         "peak_memory_mb": _peak_memory(),
-        "gate": {shard: list(gate.objections(_card(card))) for shard, card in report.scorecard.items()},
-        "probes": {shard: _card(card).as_json() for shard, card in report.scorecard.items()},
+        "gate": {shard: list(gate.objections(Scorecard.read(card))) for shard, card in report.scorecard.items()},
+        "probes": {shard: Scorecard.read(card).as_json() for shard, card in report.scorecard.items()},
         "wrong": _failures(file.questions, answers, base, graph),
     }
 
@@ -200,10 +200,6 @@ def _kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:
     known = ontology.load()
     predicates = [known[name] for name in sorted({fact.predicate for fact in facts})]
     return frozenset(p.name for p in predicates if p.distil == "never" and p.sensitivity != "secret")
-
-
-def _card(card: Mapping[str, Any]) -> Scorecard:
-    return Scorecard.model_validate({name: card[name] for name in Scorecard.model_fields if name in card})
 
 
 def score(
