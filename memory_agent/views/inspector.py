@@ -25,7 +25,7 @@ SCRIPTS = (
     *(
         f"inspector/{name}.js"
         for name in (
-            "moments", "clusters", "places", "dom", "source", "parts", "graph", "graphpage",
+            "moments", "clusters", "places", "dom", "source", "parts", "whole", "graph", "graphpage",
             "memories", "conversations", "context", "runs", "audit", "app",
         )
     ),

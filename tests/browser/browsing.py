@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from memory_agent.distillation import registry
 from memory_agent.memories import Memories
 from memory_agent.memory import Memory
 from memory_agent.models.local import LocalModel
-from memory_agent.records import Adapter, Fact, Run
+from memory_agent.records import Adapter, Entity, Episode, Fact, PartialDate, Run, Source
 from memory_agent.testing import FrozenClock
 
 CONVERSATION = Path(__file__).parents[2] / "examples" / "data" / "conversation.jsonl"
@@ -29,6 +30,18 @@ KEY = "the-key-of-this-process"
 PATIENCE = 60_000
 """Milliseconds to wait for something to appear: the machine may be busy."""
 expect.set_options(timeout=PATIENCE)
+PREDICATES = (
+    "lives_in",
+    "works_at",
+    "plays",
+    "likes",
+    "studies",
+    "has_pet",
+    "allergic_to",
+    "friend",
+    "attended",
+    "owns",
+)
 
 
 def find_chromium() -> str | None:
@@ -45,6 +58,37 @@ def remember(memory: Memory, clock: FrozenClock) -> None:
         clock.set(datetime.fromisoformat(session[-1]["at"]) + timedelta(hours=8))
         memory.add(session)
         memory.consolidate()
+
+
+def populate(memory: Memory, count: int) -> None:
+    """`count` facts about people in circles of 14; a quarter of them superseded, each quoted from a turn."""
+    pick = random.Random(3)
+    people = [f"Person {n} of {n // 14}" for n in range(max(2, count // 9))]
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    records: list[Any] = [Entity(id=f"p{n}", name=name, type="person") for n, name in enumerate(people)]
+    for n in range(count):
+        subject = n % len(people)
+        since = began + timedelta(days=pick.randrange(1800))
+        over = pick.random() < 0.25
+        friend = min(len(people) - 1, subject // 14 * 14 + pick.randrange(14))
+        predicate = PREDICATES[pick.randrange(len(PREDICATES))]
+        known = predicate == "friend" and friend != subject
+        object = people[friend] if known else f"value {n}"
+        text = f"{people[subject]} {predicate} {object}."
+        turn = Episode(
+            id=f"e{n}", session=f"s{n // 20}", role="user", speaker="Ana", content=text, at=since, recorded_at=since,
+            digest=f"d{n}", run="r",
+        )  # fmt: skip
+        fact = Fact(
+            id=f"f{n}", subject=people[subject], subject_id=f"p{subject}", predicate=predicate, object=object,
+            object_id=f"p{friend}" if known else None, text=text, valid_from=PartialDate.at(since), recorded_at=since,
+            valid_to=PartialDate.at(since + timedelta(days=200)) if over else None,
+            status="superseded" if over else "current",
+            sources=(Source(episode_id=turn.id, start=0, end=len(text), quote=text, speaker="Ana", at=since),),
+        )  # fmt: skip
+        records += [turn, fact]
+    with memory.space.ledger.transaction() as tx:
+        tx.put(*records)
 
 
 def put_weights(memory: Memory, folder: Path, student: Path) -> None:

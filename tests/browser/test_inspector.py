@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import KEY, PATIENCE, USER, Served, Watched, shot
+from browsing import KEY, PATIENCE, USER, Served, Watched, populate, shot
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from memory_agent.records import Adapter, Fact
+from memory_agent.records import Adapter, Entity, Fact
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 FACTS = "aside.panel ul.facts li"
@@ -211,6 +211,10 @@ def test_turns_come_in_the_pages_go_out_and_everything_can_be_deleted(
     expect(page.locator("nav.list li")).to_have_count(1)
     go(page, "audit")
     with page.expect_download() as coming:
+        page.click("text=Export the records")
+    coming.value.save_as(tmp_path / "out.jsonl")
+    assert "I live in Turin." in (tmp_path / "out.jsonl").read_text("utf-8")
+    with page.expect_download() as coming:
         page.click("text=Export these pages as one file")
     coming.value.save_as(tmp_path / "out.html")
     alone = watched.watch(context.new_page())
@@ -230,6 +234,104 @@ def test_turns_come_in_the_pages_go_out_and_everything_can_be_deleted(
     page.click("dialog button.danger")
     expect(page.locator(".toast.good:has-text('Deleted')")).to_be_visible()
     assert served.memories.of("ugo").facts() == []
+
+
+def test_two_names_of_one_person_become_one_and_two_again_and_a_turn_is_corrected(
+    context: BrowserContext, served: Served, watched: Watched
+) -> None:
+    memory = served.memories.of("mo")
+    said = ("My friend Bob Tanner plays the cello.", "My friend Robert Tanner lives in Ghent.")
+    turns = [
+        {"role": "user", "speaker": "Mo Hartel", "content": text, "at": "2024-05-02T10:00:00+00:00", "id": f"mo{n}"}
+        for n, text in enumerate(said)
+    ]
+    memory.add(turns, session="s1")
+    memory.consolidate()
+    before = {(fact.subject, fact.object) for fact in memory.facts()}
+    assert {("Bob Tanner", "cello"), ("Robert Tanner", "Ghent")} <= before
+    ids = {entity.name: entity.id for entity in memory.space.ledger.select(Entity)}
+    page = watched.watch(context.new_page())
+    page.goto(served.at(user="mo", key=KEY))
+    page.wait_for_selector("canvas")
+    go(page, f"record/{ids['Bob Tanner']}")
+    page.click("button:text-is('Merge into…')")
+    page.select_option("dialog select", ids["Robert Tanner"])
+    shot(page, "merge")
+    page.click("dialog button.primary")
+    expect(page.locator(".toast.good:has-text('They are one now')")).to_be_visible()
+    expect(page.locator("h1")).to_contain_text("Robert Tanner")
+    expect(page.locator(".record")).to_contain_text("cello")
+    assert ("Robert Tanner", "cello") in {(fact.subject, fact.object) for fact in memory.facts()}
+    assert memory.space.ledger.audit_chain()[-1].action == "merge"
+    go(page, f"record/{ids['Bob Tanner']}")
+    page.click("button:text-is('Split off again…')")
+    page.click("dialog button.primary")
+    expect(page.locator(".toast.good:has-text('They are two again')")).to_be_visible()
+    assert {(fact.subject, fact.object) for fact in memory.facts()} == before
+    go(page, "record/mo1")
+    page.click("button:text-is('Correct the words')")
+    page.fill("dialog textarea", "My friend Robert Tanner lives in Bruges.")
+    page.click("dialog button.primary")
+    expect(page.locator("h1")).to_contain_text("Bruges")
+    memory.consolidate()
+    assert [fact.object for fact in memory.facts() if fact.predicate == "lives_in"] == ["Bruges"]
+
+
+def test_distill_now_trains_and_tells_what_the_gate_said(
+    context: BrowserContext, served: Served, watched: Watched
+) -> None:
+    memory = served.memories.of("dana")
+    turn = {"role": "user", "speaker": "Dana Kohl", "content": "I live in Turin.", "at": "2024-05-02T10:00:00+00:00"}
+    memory.add([turn], session="s1")
+    memory.consolidate()
+    page = watched.watch(context.new_page())
+    page.goto(served.at(user="dana", key=KEY))
+    page.wait_for_selector("canvas")
+    go(page, "runs")
+    page.click("text=Distill now")
+    expect(page.locator("progress")).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("Refused by the gate", timeout=4 * PATIENCE)
+    page.click("nav.list a:has-text('refused')")
+    expect(page.locator(".scorecard")).to_contain_text("fails")
+    shot(page, "distilled")
+    [adapter] = memory.space.ledger.select(Adapter)
+    assert adapter.state == "refused", "random weights learn nothing worth promoting in a minute"
+
+
+def test_a_large_graph_is_groups_and_every_fact_of_it_can_be_drawn(
+    context: BrowserContext, served: Served, watched: Watched
+) -> None:
+    populate(served.memories.of("many"), 900)
+    page = watched.watch(context.new_page())
+    page.goto(served.at(user="many", key=KEY))
+    expect(page.locator(FACTS).first).to_be_visible()
+    shot(page, "groups")
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")
+    group = page.locator("aside.panel h2").inner_text()
+    page.click("button:text-is('Open this group')")
+    expect(page.locator(".crumbs")).to_contain_text(group)
+    assert len(page.evaluate(SHOWN)) > 20
+    shot(page, "group")
+    page.check("#everything")
+    drawn = "() => Number(document.querySelector('canvas.whole').dataset.drawn)"
+    page.wait_for_function(f"{drawn} > 1700")
+    shot(page, "every-fact")
+    slide(page, "when", 0)
+    page.wait_for_function(f"{drawn} < 100")
+    slide(page, "when", 10_000)
+    page.wait_for_function(f"{drawn} > 1700")
+    page.focus("#canvas")
+    page.keyboard.press("ArrowRight")
+    name = page.locator("aside.panel h2").inner_text()
+    assert name.startswith("Person ")
+    for _ in range(12):
+        page.keyboard.press("+")
+    page.wait_for_function(f"{drawn} < 1000")
+    shot(page, "every-fact-near")
+    page.keyboard.press("f")
+    expect(page.locator(".crumbs")).to_contain_text(name)
+    expect(page.locator("canvas.whole")).to_have_count(0)
 
 
 def test_the_page_obeys_the_servers_keys(context: BrowserContext, served: Served, watched: Watched) -> None:

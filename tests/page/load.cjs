@@ -7,6 +7,7 @@ globalThis.Moments = require(path.join(assets, "inspector", "moments.js"));
 globalThis.Clusters = require(path.join(assets, "inspector", "clusters.js"));
 globalThis.Places = require(path.join(assets, "inspector", "places.js"));
 require(path.join(assets, "inspector", "dom.js"));
+require(path.join(assets, "inspector", "whole.js"));
 require(path.join(assets, "inspector", "graph.js"));
 
 let n = 0;

@@ -136,6 +136,46 @@ test("5,000 facts: a picture of groups, legible, counted anew at each moment; ea
   assert.ok(made.cy.nodes().length < 400, `${made.cy.nodes().length} nodes in the largest group`);
 });
 
+test("5,000 facts, each drawn: what is seen at a moment, what is alike in one batch, what lies under a finger", () => {
+  const data = large(5000);
+  data.facts[0] = { ...data.facts[0], status: "stale" };
+  const made = drawing(data);
+  made.show({ kind: "all" }, true);
+  assert.equal(made.cy.elements().length, 0, "cytoscape has nothing to do");
+  const { painted } = made;
+  const count = (some) => some.reduce((n, batch) => n + batch.things.length, 0);
+  assert.equal(count(painted.lines), made.edges.length);
+  assert.equal(count(painted.boxes), made.nodes.length);
+  assert.ok(painted.lines.length + painted.boxes.length < 100, "few paths, however many facts");
+  assert.deepEqual(painted.lines.filter((batch) => batch.state === "doubt").map((batch) => batch.things.length), [1]);
+  const places = JSON.stringify(painted.nodes.map((node) => [node.id, node.x, node.y]));
+  const seen = made.draw(view({ when: 100 }));
+  assert.equal(count(painted.lines), seen.size);
+  assert.equal(count(painted.lines.filter((batch) => batch.state === "past")), [...seen.values()].filter((one) => one.state === "past").length);
+  const ends = new Set(made.edges.filter((edge) => seen.has(edge.key)).flatMap((edge) => [edge.subject, edge.object]));
+  assert.equal(count(painted.boxes), ends.size);
+  assert.equal(JSON.stringify(painted.nodes.map((node) => [node.id, node.x, node.y])), places, "nothing moves");
+  const node = painted.nodes.find((one) => one.state);
+  assert.deepEqual(painted.at(node), { kind: "node", id: node.id });
+  assert.equal(painted.at({ x: 1e9, y: 0 }), null);
+  made.choose({ kind: "node", id: node.id });
+  assert.ok(painted.lines.some((batch) => batch.off) && painted.boxes.some((batch) => !batch.off));
+  assert.ok(made.towards(1, 0) || made.towards(-1, 0));
+  made.show({ kind: "around", id: node.id, hops: 1 });
+  assert.equal(made.painted, null);
+  assert.ok(made.cy.edges().length > 0);
+});
+
+test("facts between the same two, each drawn, lie side by side and are each found", () => {
+  const facts = [fact("a", "works for", "b"), fact("b", "sues", "a"), fact("a", "knows", "b")];
+  const made = drawing(graphOf(facts));
+  const nodes = [["a", 0], ["b", 200]].map(([id, x]) => ({ id, x, y: 0, w: 20, h: 20, kind: "entity", cls: "other", label: id }));
+  const painted = new globalThis.Whole(made.cy, nodes, made.edges.map((edge) => ({ ...edge, cls: "other", words: "" })), { of: String });
+  painted.see(() => "holds");
+  const found = new Set([-7, 0, 7].map((y) => painted.at({ x: 100, y }).id));
+  assert.equal(found.size, 3);
+});
+
 test("places: nothing, one thing, a pair, a loop", () => {
   assert.equal(Places.place([], []).size, 0);
   assert.equal(Places.place([{ id: "a", w: 10, h: 10 }], [["a", "a"]]).size, 1);

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from memory_agent.errors import NotFound
 from memory_agent.memory import Memory
 from memory_agent.server.serving import AdminMemory, ReadMemory
+from memory_agent.views import inspector
 
 router = APIRouter(prefix="/v1/spaces/{user}/inspect", tags=["inspector"])
 open_router = APIRouter(tags=["inspector"])
@@ -67,8 +68,6 @@ def _json(found: Any) -> Response:
 @open_router.get("/inspector", response_class=HTMLResponse)
 def page() -> HTMLResponse:
     """The page. It loads nothing else but the data below."""
-    from memory_agent.views import inspector
-
     policy = f"{inspector.policy()}; frame-ancestors 'none'"
     return HTMLResponse(inspector.served_page(), headers=_HEADERS | {"Content-Security-Policy": policy})
 
@@ -143,9 +142,7 @@ def audit(memory: AdminMemory) -> Any:
 @router.get("/page")
 def exported(memory: AdminMemory) -> Any:
     """All the pages as one file that stands alone."""
-    from memory_agent.views.inspector import exported_page
-
-    return _json({"html": exported_page(_snapshots.of(memory))})
+    return _json({"html": inspector.exported_page(_snapshots.of(memory))})
 
 
 @router.get("/export")

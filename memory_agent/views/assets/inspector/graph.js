@@ -6,6 +6,7 @@
   const { edges: edgesOf, visible } = root.Moments;
   const MOST = 260; // facts that one picture shows legibly
   const HUB = 4;
+  const DOUBTED = new Set(["stale", "disputed"]);
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
   const measure = (() => {
@@ -19,8 +20,11 @@
   })();
 
   function colours() {
-    const style = getComputedStyle(document.documentElement);
-    return (name) => style.getPropertyValue(`--${name}`).trim();
+    const style = getComputedStyle(document.documentElement), found = new Map();
+    return (name) => {
+      if (!found.has(name)) found.set(name, style.getPropertyValue(`--${name}`).trim());
+      return found.get(name);
+    };
   }
 
   function sheet() {
@@ -39,8 +43,6 @@
       { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "control-point-step-size": 34, "target-arrow-shape": "triangle", "arrow-scale": 0.8, label: "data(label)",
         "font-family": FONT, "font-size": 11, "text-rotation": "autorotate", "text-background-color": of("bg"), "text-background-opacity": 0.88, "text-background-padding": 2,
         "min-zoomed-font-size": 7, "overlay-opacity": 0, "line-color": of("other"), "target-arrow-color": of("other"), color: of("other") } },
-      // Thousands of lines: straight ones without heads are cheaper to paint.
-      { selector: "edge.many", style: { "curve-style": "haystack", "haystack-radius": 0.4, "target-arrow-shape": "none", "min-zoomed-font-size": 9 } },
       { selector: "edge.link", style: { width: "data(width)", "line-color": of("edge"), "target-arrow-shape": "none", color: of("soft"), "curve-style": "straight" } },
       ...classes,
       { selector: ".past", style: { opacity: 0.38 } },
@@ -70,11 +72,17 @@
       this.chosen = null;
       this.seen = new Map();
       this.cy = cytoscape({ container: box, headless: !box, style: box ? sheet() : [], layout: { name: "preset" }, minZoom: 0.03, maxZoom: 3, boxSelectionEnabled: false, autounselectify: true });
-      this.cy.on("tap", (event) => {
-        if (event.target === this.cy) this.act.choose(null);
-        else this.act.choose(this.whatIs(event.target));
+      this.painted = null; // every fact of a large graph, which is no work for cytoscape
+      this.cy.on("tap", (event) => this.act.choose(this.under(event)));
+      this.cy.on("dbltap", (event) => {
+        const what = this.under(event);
+        if (what && what.kind !== "fact" && what.kind !== "link") this.act.enter(what);
       });
-      this.cy.on("dbltap", "node", (event) => this.act.enter(this.whatIs(event.target)));
+    }
+
+    under(event) {
+      if (event.target !== this.cy) return this.whatIs(event.target);
+      return this.painted ? this.painted.at(event.position) : null;
     }
 
     whatIs(element) {
@@ -109,13 +117,19 @@
       this.scope = scope;
       this.everything = everything;
       const held = this.within(scope);
-      const overview = scope.kind === "all" && this.large && !everything;
-      const made = overview ? this.overview() : scope.kind === "all" && this.large ? this.whole() : this.detail(held);
+      const large = scope.kind === "all" && this.large, overview = large && !everything;
+      if (this.painted) { this.painted.close(); this.painted = null; }
       this.cy.batch(() => {
         this.cy.elements().remove();
-        this.cy.add(made);
+        if (!large || overview) this.cy.add(overview ? this.overview() : this.detail(held));
       });
+      if (large && everything) this.painted = this.whole();
       this.isOverview = overview;
+      if (this.painted) this.cy.viewport(this.painted.fitted()); else this.fitElements();
+      this.draw();
+    }
+
+    fitElements() {
       this.cy.fit(undefined, 36);
       if (this.cy.zoom() > 1.25) { this.cy.zoom(1.25); this.cy.center(); }
       // On a phone the whole would be too small to read: begin at what is best known.
@@ -123,8 +137,6 @@
         this.cy.zoom(0.62);
         this.cy.center(this.cy.nodes().max((node) => node.degree()).ele);
       }
-      this.shown = null;
-      this.draw();
     }
 
     overview() {
@@ -156,12 +168,18 @@
         return { id: group.id, w, h, boxes, places, x: (Math.max(...xs) + Math.min(...xs)) / 2, y: (Math.max(...ys) + Math.min(...ys)) / 2 };
       });
       const centres = this.placed("whole", locals, between.map((link) => [link.source, link.target]));
-      const at = new Map();
-      for (const local of locals) for (const box of local.boxes) {
-        const inner = local.places.get(box.id), outer = centres.get(local.id);
-        at.set(box.id, { x: outer.x + inner.x - local.x, y: outer.y + inner.y - local.y });
-      }
-      return [...locals.flatMap((local) => local.boxes).map((box) => this.nodeElement(box, at)), ...this.edges.map((edge) => this.edgeElement(edge, " many"))];
+      const nodes = locals.flatMap((local) => local.boxes.map((box) => {
+        const inner = local.places.get(box.id), outer = centres.get(local.id), { id, label, w, h } = box;
+        const kind = box.hub ? "hub" : box.node.entity ? "entity" : "value";
+        return { id, label, w, h, kind, cls: this.classOf(id), x: outer.x + inner.x - local.x, y: outer.y + inner.y - local.y };
+      }));
+      const edges = this.edges.map((edge) => ({ key: edge.key, subject: edge.subject, object: edge.object, cls: edge.versions[edge.versions.length - 1].cls, words: this.words(edge) }));
+      return new root.Whole(this.cy, nodes, edges, { of: this.cy.container() ? colours() : String, font: FONT });
+    }
+
+    classOf(id) {
+      const [edge] = this.touching.get(id);
+      return edge ? edge.versions[edge.versions.length - 1].cls : "other";
     }
 
     detail({ nodes, edges }) {
@@ -206,9 +224,7 @@
     nodeElement(box, places) {
       const data = { id: box.id, label: box.label, w: box.w, h: box.h };
       if (box.bundle) return { group: "nodes", data, position: { ...places.get(box.id) }, classes: "bundle value" };
-      const [edge] = this.touching.get(box.id);
-      const cls = edge ? edge.versions[edge.versions.length - 1].cls : "other";
-      const classes = box.node.entity ? `entity${box.hub ? " hub" : ""}` : `value cls-${cls}`;
+      const classes = box.node.entity ? `entity${box.hub ? " hub" : ""}` : `value cls-${this.classOf(box.id)}`;
       return { group: "nodes", data, position: { ...places.get(box.id) }, classes };
     }
 
@@ -218,9 +234,9 @@
       return cut(clean(fact.negated ? `not: ${words}` : words), 26);
     }
 
-    edgeElement(edge, more = "") {
+    edgeElement(edge) {
       const { cls } = edge.versions[edge.versions.length - 1];
-      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}${more}` };
+      return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}` };
     }
 
     placed(name, boxes, links) {
@@ -235,8 +251,16 @@
     draw(view = this.view) {
       this.view = view;
       this.seen = visible(this.edges, { ...view, now: this.data.now, names: this.names });
-      this.cy.batch(() => (this.isOverview ? this.drawGroups() : this.drawFacts()));
+      if (this.painted) this.painted.see((key) => this.stateOf(key));
+      else this.cy.batch(() => (this.isOverview ? this.drawGroups() : this.drawFacts()));
       return this.seen;
+    }
+
+    // How an edge is drawn: "holds", "past", "doubt" (it stands, but stale or disputed), or null: not at all.
+    stateOf(key) {
+      const found = this.seen.get(key);
+      if (!found) return null;
+      return found.state === "holds" && DOUBTED.has(found.fact.status) ? "doubt" : found.state;
     }
 
     drawGroups() {
@@ -271,9 +295,9 @@
           if (box.data("label") !== label) box.data("label", label);
           continue;
         }
-        const found = this.seen.get(id);
-        this.mark(element, { gone: !found, past: Boolean(found) && found.state === "past", doubt: Boolean(found) && found.state === "holds" && found.fact.status !== "current" && found.fact.status !== "superseded" && found.fact.status !== "ended" });
-        if (found) { const edge = this.byKey.get(id); touch(edge.subject, found.state === "holds"); touch(edge.object, found.state === "holds"); }
+        const state = this.stateOf(id);
+        this.mark(element, { gone: !state, past: state === "past", doubt: state === "doubt" });
+        if (state) { const edge = this.byKey.get(id); touch(edge.subject, state !== "past"); touch(edge.object, state !== "past"); }
       }
       for (const element of this.cy.nodes()) this.mark(element, { gone: !ends.has(element.id()), past: ends.get(element.id()) === false });
     }
@@ -286,6 +310,12 @@
     // Light up one thing and what touches it, or all again.
     choose(what) {
       this.chosen = what;
+      if (this.painted) {
+        this.painted.choose(what && what.id);
+        const at = what && this.painted.place(what.id), { x1, x2, y1, y2 } = this.cy.extent();
+        if (at && (at.x < x1 || at.x > x2 || at.y < y1 || at.y > y2)) this.centre(at);
+        return;
+      }
       this.cy.batch(() => {
         this.cy.elements(".chosen, .off").removeClass("chosen off");
         if (!what) return;
@@ -304,22 +334,25 @@
       if (box.x1 < 0 || box.y1 < 0 || box.x2 > width || box.y2 > height) this.cy.center(element);
     }
 
-    // The nearest visible node in a direction from the chosen one, for the arrow keys.
+    centre({ x, y }) { const zoom = this.cy.zoom(); this.cy.pan({ x: this.cy.width() / 2 - x * zoom, y: this.cy.height() / 2 - y * zoom }); }
+
+    // The nodes in view: id, place and what each is.
+    spots() {
+      if (this.painted) return this.painted.nodes.filter((node) => node.state).map((node) => ({ x: node.x, y: node.y, size: this.touching.get(node.id).length, what: { kind: "node", id: node.id } }));
+      return this.cy.nodes().filter((node) => node.visible()).map((node) => ({ ...node.position(), size: node.degree(), what: this.whatIs(node) }));
+    }
+
+    // The nearest of them in a direction from the chosen one, for the arrow keys; the largest when none is chosen.
     towards(dx, dy) {
-      const nodes = this.cy.nodes().filter((node) => node.visible());
-      if (nodes.empty()) return null;
-      const from = this.chosen ? this.cy.getElementById(this.chosen.id) : this.cy.collection();
-      if (from.empty() || !from.isNode()) return this.whatIs(nodes.max((node) => node.degree()).ele);
-      const { x, y } = from.position();
+      const spots = this.spots(), from = this.chosen && spots.find((spot) => spot.what.id === this.chosen.id);
+      if (!from) return spots.length ? spots.reduce((most, spot) => (spot.size > most.size ? spot : most)).what : null;
       let best = null, least = Infinity;
-      nodes.forEach((node) => {
-        const px = node.position("x") - x, py = node.position("y") - y;
-        const along = px * dx + py * dy, across = Math.abs(px * dy) + Math.abs(py * dx);
-        if (along <= 1) return;
-        const cost = along + 2.5 * across;
-        if (cost < least) { least = cost; best = node; }
-      });
-      return best ? this.whatIs(best) : null;
+      for (const { x, y, what } of spots) {
+        const px = x - from.x, py = y - from.y, along = px * dx + py * dy, across = Math.abs(px * dy) + Math.abs(py * dx);
+        const cost = along > 1 ? along + 2.5 * across : Infinity;
+        if (cost < least) { least = cost; best = what; }
+      }
+      return best;
     }
 
     facts(keys) { return keys.filter((key) => this.seen.has(key)).map((key) => ({ key, ...this.seen.get(key) })); }
@@ -345,10 +378,20 @@
       return this.byKey.has(what.id) ? clean(this.byKey.get(what.id).versions[0].text) : "";
     }
 
-    restyle() { this.cy.style(sheet()); }
-    fit() { this.cy.animate({ fit: { padding: 36 } }, { duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 160 }); }
-    zoom(by) { this.cy.zoom({ level: this.cy.zoom() * by, renderedPosition: { x: this.cy.width() / 2, y: this.cy.height() / 2 } }); }
-    close() { this.cy.destroy(); }
+    restyle() {
+      this.cy.style(sheet());
+      if (this.painted) { this.painted.look.of = colours(); this.painted.soon(); }
+    }
+    fit() { this.cy.animate(this.painted ? this.painted.fitted() : { fit: { padding: 36 } }, { duration: matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 160 }); }
+
+    // Nearer to what is chosen, else to the middle.
+    zoom(by) {
+      const { id } = this.chosen || {}, element = this.cy.getElementById(id || ""), zoom = this.cy.zoom(), pan = this.cy.pan();
+      const at = this.painted ? id && this.painted.place(id) : element.isNode() && element.position();
+      const middle = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
+      this.cy.zoom({ level: zoom * by, renderedPosition: at ? { x: at.x * zoom + pan.x, y: at.y * zoom + pan.y } : middle });
+    }
+    close() { if (this.painted) this.painted.close(); this.cy.destroy(); }
   }
 
   root.Drawing = Drawing;

@@ -170,12 +170,10 @@
     }
 
     redraw() {
-      const began = performance.now();
       const seen = this.drawing.draw(this.view());
       this.empty.hidden = seen.size > 0;
       clearTimeout(this.filling);
       this.filling = setTimeout(() => this.fillPanel(), 120);
-      requestAnimationFrame(() => { root.lastDraw = performance.now() - began; });
     }
 
     choose(what) {
