@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from memory_agent.faces import Blocks, Retention
+from memory_agent.faces import Blocks, Retention, Review
 from memory_agent.memory import Memory
 
 P = ParamSpec("P")
@@ -51,6 +51,14 @@ class AsyncRetention(_Bridge[Retention]):
     keep = _bridge(Retention.keep)
 
 
+class AsyncReview(_Bridge[Review]):
+    """What waits for a person, for asyncio."""
+
+    waiting = _bridge(Review.waiting)
+    approve = _bridge(Review.approve)
+    reject = _bridge(Review.reject)
+
+
 class AsyncMemory(_Bridge[Memory]):
     """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
 
@@ -59,6 +67,7 @@ class AsyncMemory(_Bridge[Memory]):
         self.memory = memory
         self.blocks = AsyncBlocks(memory.blocks)
         self.retention = AsyncRetention(memory.retention)
+        self.review = AsyncReview(memory.review)
 
     @classmethod
     async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:
@@ -89,4 +98,5 @@ class AsyncMemory(_Bridge[Memory]):
     context = _bridge(Memory.context)
     ask = _bridge(Memory.ask)
     distill = _bridge(Memory.distill)
+    audit = _bridge(Memory.audit)
     check = _bridge(Memory.check)

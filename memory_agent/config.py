@@ -56,6 +56,8 @@ class Settings(BaseModel):
     """Its options as a JSON object, such as {"command": "python train.py {job} {out}"} for "command"."""
     teach: str = ""
     """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
+    trust: str = ""
+    """How far sources are believed ("crm=self, newsletter=low"); levels: owner, self, other, low (how-to/secure)."""
     log: Literal["text", "json"] = "text"
     """Form of the log lines that `daemon`, `worker` and `serve` write to stderr."""
     log_content: bool = False

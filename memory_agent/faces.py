@@ -1,14 +1,18 @@
-"""The grouped faces of a Memory: `memory.blocks`, `memory.retention`. Each is as thin as Memory itself."""
+"""The grouped faces of a Memory: `blocks`, `retention`, `review`. Each is as thin as Memory itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from memory_agent import upkeep
 from memory_agent.protocols import Backend
-from memory_agent.records import Block, BlockVersion, ExpiryReport
+from memory_agent.records import Block, BlockVersion, ExpiryReport, Fact
 from memory_agent.space import Space
 from memory_agent.working import blocks
+
+if TYPE_CHECKING:
+    from memory_agent.distillation.review import Waiting
 
 
 class Blocks:
@@ -93,3 +97,32 @@ class Retention:
         from memory_agent.consolidation import expiring
 
         expiring.keep(self._space, id, kept)
+
+
+class Review:
+    """What waits for a person before it may be put into weights, because of who said it."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def waiting(self, source: str | None = None) -> list[Waiting]:
+        """The facts that wait, of one source or all, each with the reason; first what stands against others' words."""
+        from memory_agent.distillation import review
+
+        return review.waiting(self._space, source)
+
+    def approve(self, *ids: str) -> list[Fact]:
+        """Let these facts count as the user's own word. Raises NotFound, and then nothing is written."""
+        from memory_agent.distillation import review
+
+        approved = review.approve(self._space, ids)
+        upkeep.catch_up(self._space)
+        return approved
+
+    def reject(self, *ids: str) -> list[Fact]:
+        """Withdraw these facts; the turns stay, and adapters that hold one are switched off. Raises NotFound."""
+        from memory_agent.distillation import review
+
+        rejected = review.reject(self._space, ids)
+        upkeep.catch_up(self._space)
+        return rejected

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from memory_agent import records, semantic, upkeep
 from memory_agent.config import Settings
-from memory_agent.faces import Blocks, Retention
+from memory_agent.faces import Blocks, Retention, Review
 from memory_agent.observing import operation
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Reranker, Trainer
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
+    from memory_agent.auditing import Chain
     from memory_agent.distillation.recipe import Recipe
     from memory_agent.distillation.trainers import Train
 
@@ -31,7 +32,8 @@ class Memory:
     """One user's memory in one store. Use it as a context manager, or call `close`.
 
     Safe to share between threads. Every id it gives out can be passed to `get`, `explain`,
-    `history` and `forget`. `blocks` are working memory's labelled pieces; `retention` says what expires.
+    `history` and `forget`. `blocks` are working memory's labelled pieces; `retention` says what
+    expires, `review` what waits for a person.
     """
 
     def __init__(self, backend: Backend, space: Space) -> None:
@@ -39,6 +41,7 @@ class Memory:
         self.space = space
         self.blocks = Blocks(space)
         self.retention = Retention(backend, space)
+        self.review = Review(space)
 
     @classmethod
     def open(
@@ -252,6 +255,10 @@ class Memory:
         from memory_agent import distillation
 
         return distillation.distill(self.space, recipe=recipe, trainer=trainer, progress=progress, seed=seed)
+
+    def audit(self, head: str | None = None) -> Chain:
+        """Whether the audit chain is whole, and its head; with an earlier `head`, whether it still holds that one."""
+        return upkeep.audit(self.backend, self.space, head)
 
     def check(self) -> list[str]:
         """Problems found in the stored data; empty when it is whole."""

@@ -149,6 +149,10 @@ class Stored(Record):
     """Ledger position of the transaction that wrote this row; set by the ledger."""
 
 
+APPROVED = "approved"
+"""Key of a turn's metadata that lists the facts which a review approved on its word; nothing else may write it."""
+
+
 class Episode(Stored):
     """A turn taken in, verbatim and dated."""
 
@@ -208,6 +212,8 @@ class Claim(Stored):
     confidence: float = Field(default=1.0, ge=0, le=1)
     correction: bool = False
     """Said to put an earlier statement right ("I meant Porto"), not to report a change."""
+    low_trust: bool = False
+    """Read in a turn of low trust: it says what it says, and stands against nothing that others say."""
     extractor: str
     run: str | None = None
 

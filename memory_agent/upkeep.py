@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memory_agent import auditing
+from memory_agent.auditing import Chain
 from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Backend, Extractor, Progress
 from memory_agent.records import (
@@ -142,3 +144,12 @@ def verify(backend: Backend, space: Space, id: str, words: Sequence[str]) -> Ver
 
     found = forgetting.verify(space, id)
     return found.model_copy(update={"residue": forgetting.verify_forgotten(backend.folder, words)})
+
+
+def audit(backend: Backend, space: Space, head: str | None) -> Chain:
+    """Whether the audit chain is whole, its end included; see `Memory.audit`."""
+    entries = space.ledger.audit_chain()
+    found = auditing.verify(entries, head)
+    if found.whole and (missing := [p for p in backend.ledger.check() if p.startswith(f"space {space.key}: the audit")]):
+        return found.model_copy(update={"whole": False, "broken": len(entries) + 1, "problem": missing[0]})
+    return found

@@ -89,7 +89,7 @@ def correct_fact(
         if object_id and new.object != old.object:
             object_id = resolver.resolve(new.object, directory.entities[object_id].type, episode)
         claim = _claim(new, object_id, episode)
-        refused = [_rejection(c) for c in withdrawn]
+        refused = [withdrawal(c, "corrected") for c in withdrawn]
         tx.delete(Claim, [c.id for c in withdrawn])
         tx.put(episode, claim, *refused, *resolver.written.values())
         touched = {c.subject_id for c in (claim, *withdrawn)} | {
@@ -144,6 +144,7 @@ def _episode(space: Space, fact: Fact, statement: str) -> Episode:
         recorded_at=now,
         digest=mark,
         flags=screen(statement),
+        metadata={"confirmed": True},
         run="edit",
     )
 
@@ -171,10 +172,11 @@ def _claim(fact: Fact, object_id: str | None, episode: Episode) -> Claim:
     )
 
 
-def _rejection(claim: Claim) -> Rejection:
+def withdrawal(claim: Claim, reason: str) -> Rejection:
+    """What is left of a claim that a person withdrew, and why."""
     proposed = f"{claim.subject} | {claim.polarity}{claim.predicate} | {claim.object}"
     id = f"rej_{key(claim.episode_id, str(claim.start), proposed)}"
-    return Rejection(id=id, episode_id=claim.episode_id, reason="corrected", proposed=proposed, run=claim.run)
+    return Rejection(id=id, episode_id=claim.episode_id, reason=reason, proposed=proposed, run=claim.run)
 
 
 def _resting_on(tx: Transaction, episode: Episode) -> Fact:

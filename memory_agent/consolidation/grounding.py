@@ -2,7 +2,9 @@
 
 `refusal` gives the reason not to take a proposal, one of `REASONS`, or None. The test is one of
 words: subject and object must be named in the turn, in the turns before it, or be its speakers. It
-does not judge whether the words mean what the extractor read.
+does not judge whether the words mean what the extractor read. Turns before it that instruct the agent,
+that a tool wrote, or that are of low trust lend no words: a model that such a turn talked round could
+else put its words into the mouth of the next speaker.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def refusal(proposal: Proposal, episode: Episode | None, context: Sequence[Episo
         return "assistant"
     if _is_question(sentence(episode.content, proposal.start, proposal.end)):
         return "question"
-    said = _stems(episode.content) | {stem for turn in context for stem in _stems(turn.content)}
+    said = _stems(episode.content) | {stem for turn in context if _lends(turn) for stem in _stems(turn.content)}
     speakers = {fold(episode.speaker), *(fold(turn.speaker) for turn in context)}
     if not _supported(proposal.subject, said, speakers):
         return "subject"
@@ -67,6 +69,12 @@ def refusal(proposal: Proposal, episode: Episode | None, context: Sequence[Episo
     if proposal.valid_from and proposal.valid_to and proposal.valid_to.latest < proposal.valid_from.earliest:
         return "dates"
     return None
+
+
+def _lends(turn: Episode) -> bool:
+    """Whether what a turn names may be meant by the turns after it."""
+    marked = "instruction" in turn.flags or turn.metadata.get("trust") == "low"
+    return turn.role in ("user", "assistant") and not marked
 
 
 def sentence(content: str, start: int, end: int) -> str:

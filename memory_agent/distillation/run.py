@@ -138,7 +138,7 @@ def distill(
             recipe or Recipe(),
             trainer_of(space.settings, trainer),
             seed,
-            options or Options(policy=Policy.of(space.settings)),
+            options or Options(policy=Policy.of(space.settings, space.user)),
             progress or _silent,
         )
         return run.carry_out(began)

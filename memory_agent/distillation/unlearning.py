@@ -56,7 +56,9 @@ def verify_unlearned(
     with space.ledger.lock(registry.LOCK):
         problems = _traces(space, fact_id)
         student = LocalModel.load(space.settings)
-        selection = select_from(space.ledger, ontology.load(), space.clock.now(), policy or Policy.of(space.settings))
+        selection = select_from(
+            space.ledger, ontology.load(), space.clock.now(), policy or Policy.of(space.settings, space.user)
+        )
         shards = {shard.id: shard for shard in layout(selection.facts, cap, selection.past)}
         serving = registry.with_state(space.ledger, "promoted")
         rebuilt: dict[str, str] = {}

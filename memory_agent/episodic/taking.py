@@ -22,7 +22,7 @@ from memory_agent.episodic.screening import screen
 from memory_agent.errors import DuplicateId, InvalidInput
 from memory_agent.fence import strip_fenced
 from memory_agent.protocols import Query, Transaction
-from memory_agent.records import STORED, AddReport, Episode, Role, Tombstone, Turn
+from memory_agent.records import APPROVED, STORED, AddReport, Episode, Role, Tombstone, Turn
 from memory_agent.space import Space
 
 MOST_ID = 512
@@ -133,6 +133,8 @@ def _turn(n: int, given: Turn | Mapping[str, Any]) -> Turn:
         raise InvalidInput(f"turn {n}: a turn is a Turn or a mapping with role and content, not {type(given).__name__}")
     if not turn.content.strip():
         raise InvalidInput(f"turn {n}: content is empty")
+    if APPROVED in turn.metadata:  # whoever hands turns in could else approve its own word
+        raise InvalidInput(f"turn {n}: metadata {APPROVED!r} is written by reviews alone")
     try:
         told = json.dumps(dict(turn.metadata), allow_nan=False, ensure_ascii=False)
         "\n".join((turn.content, turn.speaker or "", turn.id or "", turn.session or "", told)).encode()

@@ -131,7 +131,7 @@ def distillation_state(space: Space, conditions: Conditions = Conditions()) -> S
     """
     now = space.clock.now()
     ledger = space.ledger
-    teachable = select_from(ledger, ontology.load(), now, Policy.of(space.settings)).facts
+    teachable = select_from(ledger, ontology.load(), now, Policy.of(space.settings, space.user)).facts
     judged = registry.with_state(ledger, "promoted", "previous", "refused")
     taught = {fact for adapter in judged for fact in adapter.facts}
     off = registry.with_state(ledger, "off")

@@ -43,7 +43,7 @@ def prepare_jobs(
     """
     with space.ledger.lock(registry.LOCK):
         student = LocalModel.load(space.settings)
-        recipe, options = recipe or Recipe(), options or Options(policy=Policy.of(space.settings))
+        recipe, options = recipe or Recipe(), options or Options(policy=Policy.of(space.settings, space.user))
         method = method_of(trainer_of(space.settings, trainer))
         found = plan(space, recipe, seed, options, student.revision, method)
         folders = []

@@ -47,6 +47,11 @@ class Interval:
         return self.native[0].polarity == "+"
 
     @property
+    def is_low(self) -> bool:
+        """Whether nobody but sources of low trust says it."""
+        return all(e.claim.low_trust for e in self.native)
+
+    @property
     def start(self) -> PartialDate | None:
         """The start as said; for a value that replaced another without a date, the day it was first said."""
         said = _said_date(self.native, "valid_from") or self.inherited
@@ -70,11 +75,11 @@ class Interval:
 def _said_date(evidence: Iterable[Evidence], name: str) -> PartialDate | None:
     """The date the statements amount to: later said ones correct earlier ones, unless they only say less precisely.
 
-    The subject's own word is not corrected by another's.
+    The subject's own word is not corrected by another's, nor anybody's by one of low trust.
     """
     best: PartialDate | None = None
     best_own = False
-    for e in sorted(evidence, key=lambda e: (e.claim.said_at, e.claim.id)):
+    for e in sorted(_trusted(evidence), key=lambda e: (e.claim.said_at, e.claim.id)):
         date: PartialDate | None = getattr(e.claim, name)
         if date is None or (best_own and not e.own):
             continue
@@ -82,6 +87,12 @@ def _said_date(evidence: Iterable[Evidence], name: str) -> PartialDate | None:
         if not coarser or (e.own and not best_own):
             best, best_own = date, e.own
     return best
+
+
+def _trusted(evidence: Iterable[Evidence]) -> Sequence[Evidence]:
+    """The evidence that is not of low trust, or all where there is no other."""
+    listed = list(evidence)
+    return [e for e in listed if not e.claim.low_trust] or listed
 
 
 def overlap(a: PartialDate | None, b: PartialDate | None) -> bool:
@@ -260,11 +271,16 @@ def _without_disputed(
     """The evidence that stands, and what others say against the subject's own word.
 
     Another's word stands where the subject says the same around that time or said nothing before,
-    and where it tells of a dated change after the subject's last word.
+    and where it tells of a dated change after the subject's last word. A word of low trust stands where
+    no other evidence is of the same place, or some says the same.
     """
+    trusted: dict[Slot, list[Evidence]] = defaultdict(list)
+    for e in evidence:
+        for slot in slots(e, single, symmetric) if not e.claim.low_trust else ():
+            trusted[slot].append(e)
     own: dict[Slot, list[Evidence]] = defaultdict(list)
     for e in evidence:
-        if e.own and not e.projected:
+        if e.own and not e.projected and not e.claim.low_trust:
             for slot in slots(e, single, symmetric):
                 own[slot].append(e)
     for said in own.values():
@@ -272,7 +288,11 @@ def _without_disputed(
     accepted: list[Evidence] = []
     disputed: list[Evidence] = []
     for e in evidence:
-        against = not e.own and any(_contradicts(e, own[s]) for s in slots(e, single, symmetric) if s in own)
+        if e.claim.low_trust:
+            rivals = [r for s in slots(e, single, symmetric) for r in trusted.get(s, ())]
+            against = bool(rivals) and not any(r.pair == e.pair and r.polarity == e.polarity for r in rivals)
+        else:
+            against = not e.own and any(_contradicts(e, own[s]) for s in slots(e, single, symmetric) if s in own)
         (disputed if against else accepted).append(e)
     return accepted, [e for e in disputed if not e.projected]
 
@@ -302,10 +322,11 @@ def _disputes(
         rivals = [
             i
             for i in standing
-            if any(n.own for n in i.native) and places & set(slots(i.first, single, symmetric))
-        ]  # fmt: skip
+            if (interval.is_low or any(n.own for n in i.native)) and places & set(slots(i.first, single, symmetric))
+        ]
         rival = max(rivals, key=lambda i: i.first.order, default=None)
-        interval.close("disputed", None, rival, "contradicts the subject's own word")
+        word = "contradicts what others say" if interval.is_low else "contradicts the subject's own word"
+        interval.close("disputed", None, rival, word)
     return list(found.values())
 
 
@@ -343,12 +364,15 @@ def _decided(said: Sequence[Evidence]) -> list[Interval]:
 
 
 def _prefer(rivals: Sequence[Interval]) -> None:
-    """Leave one of `rivals` standing: the subject's own word, then what most say, then what was said last."""
+    """Leave one of `rivals` standing: the subject's own word, then what most say, then what was said last.
 
-    def weight(i: Interval) -> tuple[bool, int, datetime, str]:
+    What rests on words of low trust alone stands against nothing else.
+    """
+
+    def weight(i: Interval) -> tuple[bool, bool, int, datetime, str]:
         own = any(e.own for e in i.native)
         speakers = 0 if own else len({e.claim.speaker for e in i.native})
-        return own, speakers, i.last_said, max(e.claim.id for e in i.native)
+        return not i.is_low, own, speakers, i.last_said, max(e.claim.id for e in i.native)
 
     best = max(rivals, key=weight)
     speakers = {e.claim.speaker for e in best.native}

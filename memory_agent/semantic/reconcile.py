@@ -15,6 +15,7 @@ Rules, in the order in which they decide:
   another value is a correction: the earlier one never held.
 - The subject's own word comes first; what others say against it is kept as "disputed". Another's
   dated report of a change after the subject's last word is believed.
+- What only sources of low trust say ends, dates and outdates nothing that others say; against it, it is "disputed".
 - Plans and possibilities never end what is actual. They end when cancelled, replaced, or come true.
 - A fact that depends on another predicate of the same subject is "stale" once that one has changed
   after the fact was last said. So is a plan told with "we", or with a partner's name, once they part.
@@ -108,7 +109,10 @@ def _intervals(name: str, evidence: Sequence[Evidence], ontology: Ontology) -> l
     else:
         found = changing(actual, single, predicate.symmetric)
     others = [e for e in evidence if e.modality != "actual"]
-    return found + intended(others, found, single, predicate.symmetric)
+    low = [e for e in others if e.claim.low_trust]
+    trusted = [e for e in others if not e.claim.low_trust]
+    planned = intended(trusted, [i for i in found if not i.is_low], single, predicate.symmetric)
+    return found + planned + (intended(low, found, single, predicate.symmetric) if low else [])
 
 
 def _identify(intervals: Sequence[Interval]) -> dict[int, str]:
@@ -253,7 +257,7 @@ def _change_moments(interval: Interval) -> list[datetime]:
     """When a value came (where that was said) and when it went, in valid time."""
     if not interval.positive or interval.first.modality != "actual" or interval.status == "disputed":
         return []
-    if interval.word == "corrected":
+    if interval.word == "corrected" or interval.is_low:
         return []
     moments = [interval.first.key] if interval.first.date else []
     if interval.status not in ("superseded", "ended"):

@@ -29,6 +29,7 @@ from memory_agent.records import (
 )  # fmt: skip
 from memory_agent.semantic import ontology
 from memory_agent.semantic.ontology import Ontology
+from memory_agent.semantic.trust import owners
 from memory_agent.space import Space
 
 
@@ -52,6 +53,8 @@ class Snapshot:
     runs: tuple[Run, ...]
     audit: tuple[AuditEntry, ...]
     policy: Policy
+    owners: frozenset[str]
+    """Folded names by which the owner of the memory speaks in it."""
 
     @classmethod
     def of(cls, space: Space) -> Snapshot:
@@ -72,7 +75,8 @@ class Snapshot:
             adapters=tuple(ledger.select(Adapter)),
             runs=tuple(sorted(ledger.select(Run), key=lambda run: (run.started_at, run.position))),
             audit=tuple(ledger.audit_chain()),
-            policy=Policy.of(space.settings),
+            policy=Policy.of(space.settings, space.user),
+            owners=owners(ledger, space.user),
         )
 
     @cached_property
@@ -95,7 +99,8 @@ class Snapshot:
     @cached_property
     def untaught(self) -> Mapping[str, str]:
         """Fact id -> the word that says why it would not be put into weights now."""
-        return select(self.believed.values(), self.episodes, self.ontology, self.now, self.policy).refused
+        found = select(self.believed.values(), self.episodes, self.ontology, self.now, self.policy, self.owners)
+        return found.refused
 
     @cached_property
     def adapters_of(self) -> Mapping[str, list[Adapter]]:

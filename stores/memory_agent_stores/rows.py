@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import sqlite3
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from memory_agent.auditing import digest_of
 from memory_agent.errors import InvalidInput
 from memory_agent.protocols import LedgerRow, Query
 from memory_agent.records import AuditEntry, Fact, Stored
@@ -115,26 +115,12 @@ def words_table(db: sqlite3.Connection, space: int, kind: type[Stored]) -> str |
     return name if found else None
 
 
-def audit_digest(entry: AuditEntry) -> str:
-    """SHA-256 over the entry (its digest apart) and the digest before it, as sorted JSON."""
-    told = {
-        "position": entry.position,
-        "at": entry.at.isoformat(),
-        "actor": entry.actor,
-        "action": entry.action,
-        "ids": list(entry.ids),
-        "detail": entry.detail,
-        "previous": entry.previous,
-    }
-    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
 def broken_links(entries: list[AuditEntry], head: str) -> list[str]:
     """What is wrong with an audit chain whose last digest ought to be `head`."""
     problems = []
     previous = ""
     for n, entry in enumerate(entries, 1):
-        if entry.previous != previous or entry.digest != audit_digest(entry):
+        if entry.previous != previous or entry.digest != digest_of(entry):
             problems.append(
                 f"audit entry {n} ({entry.action} at {entry.at.isoformat()}) was altered or does not follow"
             )
@@ -167,7 +153,7 @@ def next_entry(
     entry = AuditEntry(
         position=position, at=at, actor=actor, action=action, ids=tuple(ids), detail=detail, previous=head, digest=""
     )
-    return entry.model_copy(update={"digest": audit_digest(entry)})
+    return entry.model_copy(update={"digest": digest_of(entry)})
 
 
 def check_chain(db: sqlite3.Connection, space: int, key: str) -> list[str]:

@@ -25,6 +25,7 @@ def test_every_character_has_its_place(written):
         ("w/ Ana & Rui", "with Anna and Tom"),
         ("gonna move", "going to move"),
         ("so happy 😀", "so happy ."),
+        ("İdk", "İdk"),
     ],
 )
 def test_informal_spelling(written, regular):

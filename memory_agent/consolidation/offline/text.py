@@ -113,7 +113,7 @@ def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[st
         return "", m.start(), m.end()
     if m["name"] is not None:
         return _stand_in(m["name"]), m.start(), m.end()
-    word = spelt[m["word"].lower()]
+    word = spelt.get(m["word"].lower(), m["word"])  # "İ" is matched as an "i", but has no such lower case
     return (word[0].upper() + word[1:] if m["word"][0].isupper() and word else word), m.start(), m.end()
 
 
