@@ -150,6 +150,7 @@ def audit(backend: Backend, space: Space, head: str | None) -> Chain:
     """Whether the audit chain is whole, its end included; see `Memory.audit`."""
     entries = space.ledger.audit_chain()
     found = auditing.verify(entries, head)
-    if found.whole and (missing := [p for p in backend.ledger.check() if p.startswith(f"space {space.key}: the audit")]):
+    cut = f"space {space.key}: the audit"
+    if found.whole and (missing := [p for p in backend.ledger.check() if p.startswith(cut)]):
         return found.model_copy(update={"whole": False, "broken": len(entries) + 1, "problem": missing[0]})
     return found

@@ -18,7 +18,7 @@ review_app = typer.Typer(help="Facts that wait for a person before they may be p
 audit_app = typer.Typer(help="The chain of what was done to a memory; ids and hashes only.", no_args_is_help=True)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of facts, from `review list`.")]
-Source = Annotated[str | None, typer.Option(help="Those of this source: a speaker, or what turns name as their source.")]
+Source = Annotated[str | None, typer.Option(help="Those of this source: a speaker, or what turns name.")]
 
 
 def register(app: typer.Typer) -> None:

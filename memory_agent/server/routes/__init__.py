@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from memory_agent.server.routes import graph, health, inspector, learning, recall, records, spaces, turns
+from memory_agent.server.routes import graph, health, inspector, learning, recall, records, review, spaces, turns
 
 routers: tuple[APIRouter, ...] = (
     spaces.router,
@@ -13,6 +13,8 @@ routers: tuple[APIRouter, ...] = (
     graph.router,
     records.router,
     records.forgetting,
+    review.router,
+    review.deciding,
     learning.router,
     learning.beginning,
     inspector.router,
