@@ -121,3 +121,9 @@ class TrainerFailed(DistillationError):
 
 class TrainingElsewhere(DistillationError):
     """The job was handed on and is not done; the message says where its files are, and where the adapter belongs."""
+
+
+MALFORMED: tuple[type[Exception], ...] = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError,
+)  # fmt: skip
+"""What reading a document of others raises where it is not of the form that it ought to have."""

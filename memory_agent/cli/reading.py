@@ -48,6 +48,8 @@ def read_turns(path: Path, *, session: str, conversation: str | None = None) -> 
         raise InvalidInput(f"cannot read {path}: {error}") from error
     try:
         whole = json.loads(text)
+    except RecursionError as error:
+        raise InvalidInput(f"{path} is nested too deep to be a conversation") from error
     except ValueError:
         whole = None
     if _is_locomo(whole):
@@ -67,7 +69,7 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             continue
         try:
             yield f"{path}:{number}", json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(f"{path}:{number}: neither JSON nor JSONL: {error}") from error
 
 

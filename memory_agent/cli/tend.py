@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -181,7 +180,7 @@ def import_(
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {file}: {error}") from error
     with place.memory() as memory:
-        found = _restored(memory, text) if origin == "slowwave" else _taken_in(memory, text, origin, file)
+        found = _restored(memory, text) if origin == "slowwave" else _taken_in(memory, text, origin)
     place.emit(found, lambda out: out.print(", ".join(f"{n} {what}" for what, n in found.items() if n), markup=False))
 
 
@@ -195,14 +194,10 @@ def _restored(memory: Memory, text: str) -> Mapping[str, Any]:
     return {"records": len(records)}
 
 
-def _taken_in(memory: Memory, text: str, origin: str, file: Path) -> Mapping[str, Any]:
+def _taken_in(memory: Memory, text: str, origin: str) -> Mapping[str, Any]:
     from memory_agent.exchange import foreign
 
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"{file} is no JSON: {error}") from error
-    found = foreign.read(document, origin, user=memory.space.user)
+    found = foreign.read(foreign.loads(text), origin, user=memory.space.user)
     report = memory.add(found.turns)
     for label, value in found.blocks.items():
         memory.blocks.put(label, value, limit=max(2000, len(value)), reason=f"imported from {origin}")

@@ -170,7 +170,9 @@ def _loaded(text: str) -> tuple[Any, str]:
     body = _TRAILING.sub(r"\1", text[start:])
     try:
         return json.JSONDecoder().raw_decode(body)[0], ""
-    except json.JSONDecodeError as error:
+    except RecursionError:
+        return None, "it is nested too deep"
+    except ValueError as error:
         whole = _whole_items(body)
         return whole, f"it is no whole JSON: {error}"
 
@@ -184,7 +186,7 @@ def _whole_items(body: str) -> dict[str, Any] | None:
     while (at := body.find("{", at)) >= 0:
         try:
             item, at = decoder.raw_decode(body, at)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             break
         items.append(item)
     return {"claims": items} if items else None

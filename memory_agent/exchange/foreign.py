@@ -13,13 +13,14 @@ parts (Zep's edges, LangMem's triples), the turn carries it as `metadata["claim"
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from memory_agent.errors import InvalidInput
+from memory_agent.errors import MALFORMED, InvalidInput
 from memory_agent.records import Role, Turn
 
 _USER = re.compile(r"^(?:the )?user(?P<own>'s)?\b", re.I)
@@ -33,6 +34,14 @@ class Foreign:
     blocks: dict[str, str] = field(default_factory=dict)
 
 
+def loads(text: str) -> Any:
+    """The JSON document in `text`. Raises InvalidInput when it is none, or nested too deep to be one of a person's."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"this is no JSON: {error}") from error
+
+
 def read(document: Any, origin: str, *, user: str) -> Foreign:
     """What the document of `origin` holds, the user called by name.
 
@@ -43,7 +52,7 @@ def read(document: Any, origin: str, *, user: str) -> Foreign:
         raise InvalidInput(f"no import from {origin!r}: {', '.join(_READERS)}")
     try:
         found = reader(document, user)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"this is no export of {origin}: {type(error).__name__}: {error}") from error
     if not found.turns and not found.blocks:
         raise InvalidInput(f"this is no export of {origin}, or an empty one: nothing to remember was found in it")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from memory_agent.errors import InvalidInput, MissingExtra
+from memory_agent.errors import MALFORMED, InvalidInput, MissingExtra
 from memory_agent.protocols import Query
 from memory_agent.records import Entity, Fact, Record
 from memory_agent.space import Space
@@ -74,8 +74,8 @@ def read(texts: Mapping[str, str], format: str) -> Graph:
             return _from_turtle(texts[""])
         if format == "csv":
             return Graph.of(_rows(texts["entities"], Entity), _rows(texts["facts"], Fact))
-    except (ValueError, KeyError, SyntaxError) as error:
-        raise InvalidInput(f"this is no graph in {format}: {error}") from error
+    except (*MALFORMED, SyntaxError, AssertionError, csv.Error) as error:
+        raise InvalidInput(f"this is no graph in {format}: {type(error).__name__}: {error}") from error
     raise InvalidInput(f"no format {format!r}: graphml, turtle or csv")
 
 
@@ -121,7 +121,8 @@ def _table(fields: tuple[str, ...], records: Iterable[Record]) -> str:
 
 
 def _rows(text: str, kind: type[Any]) -> list[Any]:
-    return [_whole({k: v for k, v in row.items() if v}, kind) for row in csv.DictReader(io.StringIO(text))]
+    reader = csv.DictReader(io.StringIO(text), restkey="", restval="")
+    return [_whole({k: v for k, v in row.items() if v}, kind) for row in reader]
 
 
 # GraphML
@@ -153,7 +154,10 @@ def _xml(text: str) -> str:
 def _from_graphml(text: str) -> Graph:
     import networkx as nx
 
-    made = nx.read_graphml(io.BytesIO(text.encode("utf-8")), force_multigraph=True)
+    try:
+        made = nx.read_graphml(io.BytesIO(text.encode("utf-8")), force_multigraph=True)
+    except nx.NetworkXException as error:
+        raise ValueError(str(error)) from error
     entities = [_whole(_of(data, ENTITY_FIELDS), Entity) for _, data in made.nodes(data=True) if "id" in data]
     facts = [_whole(_of(data, FACT_FIELDS), Fact) for _, _, data in made.edges(data=True)]
     return Graph.of(entities, facts)

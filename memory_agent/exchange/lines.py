@@ -10,9 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from memory_agent.errors import InvalidInput
+from memory_agent.errors import MALFORMED, InvalidInput
 from memory_agent.protocols import Query
 from memory_agent.records import STORED, Adapter, Run, Stored
 from memory_agent.space import Space
@@ -43,7 +41,9 @@ def read(lines: Iterable[str]) -> list[Stored]:
                 continue
             kind = PORTABLE[said.pop("kind")]
             found.append(kind.model_validate(said))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        except MALFORMED as error:
+            if isinstance(error, InvalidInput):
+                raise
             raise InvalidInput(f"line {number} is no record of an export: {error}") from error
     if number == 0:
         raise InvalidInput("the export is empty")
