@@ -58,6 +58,8 @@ class Settings(BaseModel):
     """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
     trust: str = ""
     """How far sources are believed ("crm=self, newsletter=low"); levels: owner, self, other, low (how-to/secure)."""
+    redact: str = ""
+    """What is put out of turns before they are stored: "secret", "personal", or classes of them ("secret:card")."""
     log: Literal["text", "json"] = "text"
     """Form of the log lines that `daemon`, `worker` and `serve` write to stderr."""
     log_content: bool = False

@@ -16,9 +16,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ _UNTOUCHED = {"peft_type": ("LORA", "PREFIX_TUNING"), "bias": (None, "none"), "i
 """Values of adapter_config.json with which loading an adapter leaves the model's own weights as they are."""
 _EMPTY = ("modules_to_save", "trainable_token_indices", "auto_mapping", "layer_replication")
 """Entries of it that must say nothing, for the same reason."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TAKEN = (".safetensors", ".json", ".md", ".txt")
 
 
@@ -122,17 +125,34 @@ def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path
 
 
 def folder_of(space: Space, adapter: Adapter) -> Path:
-    """The folder of an adapter. Raises NotFound when its files are gone."""
+    """The folder of an adapter. Raises NotFound when its files are gone, or its hash is none, as in a forged row."""
+    if not _SHA256.fullmatch(adapter.sha256):
+        raise NotFound(f"adapter {adapter.id} names no files: {adapter.sha256!r} is no SHA-256")
     folder = adapters_folder(space) / adapter.sha256
-    if not is_whole(space, adapter):
+    if not all((folder / name).is_file() for name in _parts(folder)):
         raise NotFound(f"the files of adapter {adapter.id} are gone; run distill again")
     return folder
 
 
 def is_whole(space: Space, adapter: Adapter) -> bool:
-    """Whether the adapter's files are there; `verify` looks into them too."""
+    """Whether the adapter's files are there and are what its id says. They are read again only when they changed."""
+    if not _SHA256.fullmatch(adapter.sha256):
+        return False
     folder = adapters_folder(space) / adapter.sha256
-    return all((folder / name).is_file() for name in _parts(folder))
+    try:
+        found = [(folder / name).stat() for name in _parts(folder)]
+    except OSError:
+        return False
+    return _hash_of(folder, tuple((f.st_mtime_ns, f.st_size, f.st_ino) for f in found)) == adapter.sha256
+
+
+@lru_cache(maxsize=256)
+def _hash_of(folder: Path, stamps: tuple[tuple[int, int, int], ...]) -> str:
+    """`hash_adapter`, once for files as they are; "" when they are no adapter."""
+    try:
+        return hash_adapter(folder)
+    except TrainerFailed:
+        return ""
 
 
 def manifest(space: Space, adapter: Adapter) -> dict[str, Any]:

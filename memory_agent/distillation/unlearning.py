@@ -108,6 +108,6 @@ def _traces(space: Space, fact_id: str) -> list[str]:
         if any(taught.rpartition("@")[0] == fact_id for taught in adapter.facts):
             if adapter.state not in ("off", "refused"):
                 problems.append(f"adapter {adapter.id} was taught it and is {adapter.state}")
-            if registry.is_whole(space, adapter):
+            if (registry.adapters_folder(space) / adapter.sha256).is_dir():
                 problems.append(f"the weights of adapter {adapter.id}, which was taught it, are still on disk")
     return problems

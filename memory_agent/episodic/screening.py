@@ -1,22 +1,34 @@
 """Screening: what a turn holds that must not become a fact or a weight.
 
     "instruction"       text that tries to instruct the agent or its memory
-    "secret:<class>"    a password, PIN, key, card or account number
+    "secret:<class>"    a password, PIN, key, card, account or national number
+    "personal:<class>"  an e-mail address or telephone number
 
 Flags are a reason to keep a turn out of facts and training, not to refuse it: the turn itself is
-stored as it was said. Patterns are data (`screening.json`); card and account numbers are counted
+stored as it was said, unless the setting `redact` says otherwise. Patterns are data (`screening.json`); card and account numbers are counted
 only when their check digits are right (Luhn; ISO 13616). This catches what is written plainly, and
-does not claim to catch what somebody set out to hide.
+does not claim to catch what somebody set out to hide. With the extra `detect` detectors of others look as well.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from memory_agent.episodic import detectors
+from memory_agent.errors import InvalidInput
+
+FLAGS = (
+    "secret:password", "secret:pin", "secret:api_key", "secret:private_key", "secret:national_id", "secret:card",
+    "secret:iban", "personal:email", "personal:phone",
+)  # fmt: skip
+"""Every class that may be redacted."""
+_RANK = {"instruction": 0, "secret": 1, "personal": 2}
 Rule = tuple[tuple[str, ...], re.Pattern[str]]
 """Lower-case words, one of which a text must hold for the pattern to be tried at all, and the pattern."""
 
@@ -25,7 +37,9 @@ Rule = tuple[tuple[str, ...], re.Pattern[str]]
 def _rules() -> tuple[dict[str, list[Rule]], re.Pattern[str], re.Pattern[str]]:
     """Rules by flag, and the patterns of card and account numbers."""
     data: dict[str, Any] = json.loads((files("memory_agent.episodic") / "screening.json").read_text("utf-8"))
-    told = {"instruction": data["instruction"], **{f"secret:{name}": rules for name, rules in data["secret"].items()}}
+    told = {"instruction": data["instruction"]}
+    for kind in ("secret", "personal"):
+        told |= {f"{kind}:{name}": rules for name, rules in data[kind].items()}
     rules = {
         flag: [(tuple(rule["needs"]), re.compile(rule["pattern"], re.IGNORECASE)) for rule in rules]
         for flag, rules in told.items()
@@ -33,21 +47,68 @@ def _rules() -> tuple[dict[str, list[Rule]], re.Pattern[str], re.Pattern[str]]:
     return rules, re.compile(data["card"]), re.compile(data["iban"])
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What was found where: characters [start, end) of the text."""
+
+    flag: str
+    start: int
+    end: int
+
+
 def screen(text: str) -> tuple[str, ...]:
-    """The flags of `text`, in a fixed order; empty for nearly everything."""
+    """The flags of `text`, instructions first, then secrets, then personal; empty for nearly everything."""
+    return tuple(dict.fromkeys(finding.flag for finding in find(text)))
+
+
+def find(text: str) -> list[Finding]:
+    """Everything that is found in `text`, in the order of `screen`."""
     by_flag, card, iban = _rules()
     lower = text.lower()
-    flags = [
-        flag
+    found = [
+        Finding(flag, *match.span())
         for flag, rules in by_flag.items()
-        if any(any(word in lower for word in needs) and pattern.search(text) for needs, pattern in rules)
+        for needs, pattern in rules
+        if any(word in lower for word in needs)
+        for match in pattern.finditer(text)
     ]
     if re.search(r"\d", text):
-        if any(_luhn(found[0]) for found in card.finditer(text)):
-            flags.append("secret:card")
-        if any(_mod97(found[0]) for found in iban.finditer(text)):
-            flags.append("secret:iban")
-    return tuple(flags)
+        found += [Finding("secret:card", *match.span()) for match in card.finditer(text) if _luhn(match[0])]
+        found += [Finding("secret:iban", *match.span()) for match in iban.finditer(text) if _mod97(match[0])]
+    found += [Finding(*each) for each in detectors.find(text)]
+    return sorted(found, key=lambda each: _RANK[each.flag.partition(":")[0]])
+
+
+def redact(text: str, classes: Collection[str]) -> str:
+    """`text` with what is found of these classes ("secret", "secret:card", "personal") put out of it.
+
+    In the place of each stands its class, "[card removed]".
+    """
+    spans = [f for f in find(text) if f.flag in classes or f.flag.partition(":")[0] in classes]
+    for flag, start, end in reversed(_joined(spans)):
+        text = f"{text[:start]}[{flag.partition(':')[2] or flag} removed]{text[end:]}"
+    return text
+
+
+def classes(given: str) -> frozenset[str]:
+    """The classes of a setting ("secret, personal:phone"). Raises InvalidInput for one that there is not."""
+    wanted = frozenset(part.strip() for part in given.split(",") if part.strip())
+    known = {"secret", "personal", *FLAGS}
+    if unknown := sorted(wanted - known):
+        raise InvalidInput(f"setting 'redact': no class {unknown[0]!r} (known: {', '.join(sorted(known))})")
+    return wanted
+
+
+def _joined(found: Iterable[Finding]) -> list[tuple[str, int, int]]:
+    """Spans that overlap as one, named by the first."""
+    joined: list[tuple[str, int, int]] = []
+    for each in sorted(found, key=lambda f: (f.start, -f.end)):
+        if joined and each.start < joined[-1][2]:
+            flag, start, end = joined[-1]
+            joined[-1] = (flag, start, max(end, each.end))
+        else:
+            joined.append((each.flag, each.start, each.end))
+    return joined
 
 
 def _luhn(text: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from memory_agent.episodic.screening import screen
+from memory_agent.episodic.screening import classes, redact, screen
 from memory_agent.errors import DuplicateId, InvalidInput
 from memory_agent.fence import strip_fenced
 from memory_agent.protocols import Query, Transaction
@@ -34,7 +34,7 @@ def take_in(space: Space, turns: Sequence[Turn | Mapping[str, Any]], session: st
 
     `session` is for turns that name none; without either it is the day of the turn in UTC. The speaker
     defaults to the space's user for the role "user", to the agent's name for "assistant", else to the role.
-    Context that was recalled and comes back is cut out; a turn of which nothing else is left is not
+    Context that was recalled and comes back is cut out, and what the setting `redact` names; a turn of which nothing else is left is not
     taken in, only flagged "recalled". An id that was forgotten may be added again: that is new evidence.
 
     Raises InvalidInput, naming the turn by its index and the field, and DuplicateId when an id is
@@ -71,6 +71,12 @@ class _Draft:
     def of(cls, space: Space, n: int, given: Turn | Mapping[str, Any], session: str | None) -> _Draft:
         turn = _turn(n, given)
         content, recalled = strip_fenced(turn.content)
+        metadata: Mapping[str, Any] = turn.metadata
+        marks = ["recalled"] if recalled else []
+        if doomed := classes(space.settings.redact):
+            before = content, metadata
+            content, metadata = redact(content, doomed), _redacted(metadata, doomed)
+            marks += ["redacted"] if (content, metadata) != before else []
         now = space.clock.now()
         at, zone = _moment(n, turn.at) if turn.at is not None else (now + timedelta(microseconds=n), "+00:00")
         speaker = turn.speaker or _speaker(space, turn.role)
@@ -91,8 +97,8 @@ class _Draft:
             zone=zone,
             recorded_at=now,
             digest=mark,
-            flags=(*screen(content), *(("recalled",) if recalled else ())),
-            metadata=turn.metadata,
+            flags=(*screen(content), *marks),
+            metadata=metadata,
         )
         return cls(
             n, episode if content.strip() else None, id, turn.id is not None, turn.at is not None, named is not None
@@ -107,6 +113,15 @@ class _Draft:
             and (not self.own_time or mine.at == other.at)
             and (not self.own_session or mine.session == other.session)
         )
+
+
+def _redacted(value: Any, doomed: frozenset[str]) -> Any:
+    """A JSON-like value with what is of these classes put out of its texts."""
+    if isinstance(value, str):
+        return redact(value, doomed)
+    if isinstance(value, Mapping):
+        return {name: _redacted(each, doomed) for name, each in value.items()}
+    return [_redacted(each, doomed) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def digest(session: str, speaker: str, at: datetime, content: str) -> str:

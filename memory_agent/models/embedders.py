@@ -21,6 +21,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from memory_agent.errors import MemoryAgentError, ModelError, ModelNotFound
+from memory_agent.models.safety import refuse_code
 from memory_agent.protocols import Vectors
 
 if TYPE_CHECKING:
@@ -169,12 +170,14 @@ def _load(settings: Settings) -> Any:
     logging.disable_progress_bar()
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if Path(found).is_dir():
+        refuse_code(Path(found))
     bfloat16 = not torch.cuda.is_available() and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     try:
         return SentenceTransformer(
             found,
             local_files_only=not settings.allow_downloads,
-            model_kwargs={"torch_dtype": torch.bfloat16 if bfloat16 else torch.float32},
+            model_kwargs={"torch_dtype": torch.bfloat16 if bfloat16 else torch.float32, "use_safetensors": True},
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"the embedding model at {found} does not load: {error}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory_agent.errors import ModelError, ModelNotFound
+from memory_agent.models.safety import refuse_code
 
 if TYPE_CHECKING:
     from memory_agent.config import Settings
@@ -54,8 +55,15 @@ class CrossEncoderReranker:
             torch.set_num_threads(self._threads)
         wanted = Path(self.name).expanduser()
         there = str(wanted) if wanted.is_dir() else self.name
+        if wanted.is_dir():
+            refuse_code(wanted)
         try:
-            return CrossEncoder(there, max_length=LONGEST, local_files_only=not self._allow_downloads)
+            return CrossEncoder(
+                there,
+                max_length=LONGEST,
+                local_files_only=not self._allow_downloads,
+                model_kwargs={"use_safetensors": True},
+            )
         except (OSError, ValueError) as error:
             if wanted.is_dir() or self._allow_downloads:
                 raise ModelError(f"the reranker {self.name} does not load: {error}") from error

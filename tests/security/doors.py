@@ -87,9 +87,18 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
             _TURN,
             [_TURN, {"role": "assistant", "content": [{"type": "text", "text": "x"}]}],
             {"messages": [_TURN], "user_id": "a", "run_id": "r", "timestamp": 1700000000},
-            [{"sample_id": "c1", "conversation": {"speaker_a": "A", "speaker_b": "B", "session_1": [
-                {"speaker": "A", "dia_id": "D1:1", "text": "hello"}], "session_1_date_time": "1:56 pm on 8 May, 2023"},
-              "qa": []}],
+            [
+                {
+                    "sample_id": "c1",
+                    "conversation": {
+                        "speaker_a": "A",
+                        "speaker_b": "B",
+                        "session_1": [{"speaker": "A", "dia_id": "D1:1", "text": "hello"}],
+                        "session_1_date_time": "1:56 pm on 8 May, 2023",
+                    },
+                    "qa": [],
+                }
+            ],
         )
     ),
     "mem0": (b'{"results":[{"id":"1","memory":"User likes tea","created_at":"2024-01-01","metadata":{}}]}',),
