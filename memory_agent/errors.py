@@ -29,6 +29,8 @@ the server and the command line map them.
 
 from __future__ import annotations
 
+import csv
+
 
 class MemoryAgentError(Exception):
     """Base of every error raised by this library."""
@@ -124,6 +126,7 @@ class TrainingElsewhere(DistillationError):
 
 
 MALFORMED: tuple[type[Exception], ...] = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError,
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError, OSError,
+    SyntaxError, csv.Error,
 )  # fmt: skip
 """What reading a document of others raises where it is not of the form that it ought to have."""

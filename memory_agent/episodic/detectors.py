@@ -1,7 +1,7 @@
 """Detectors of others for secrets and personal numbers: detect-secrets, phonenumbers, python-stdnum (extra `detect`).
 
-Each counts only what it can tell by more than its looks: keys by their issuer's form, telephone numbers by the plan of
-their country, national numbers by their check digits. Without the extra nothing is found here, and `screening` is alone.
+Each counts only what it can tell by more than its looks: keys by their issuer's form, telephone numbers by
+the plan of their country, national numbers by their check digits. Without the extra nothing is found here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEY_PLUGINS = (
     "sendgrid.SendGridDetector", "slack.SlackDetector", "square_oauth.SquareOAuthDetector", "stripe.StripeDetector",
     "telegram_token.TelegramBotTokenDetector", "twilio.TwilioKeyDetector",
 )  # fmt: skip
-"""Of detect-secrets those that know one issuer's form; those that judge by entropy or by a name before "=" are for code."""
+"""Of detect-secrets those that know one issuer's form; those that judge by entropy or by a name are for code."""
 NATIONAL = {
     "es.nif": r"\b[XYZ]?\d{7,8}-?[A-Z]\b",
     "it.codicefiscale": r"\b[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]\b",

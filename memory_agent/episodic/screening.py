@@ -5,9 +5,10 @@
     "personal:<class>"  an e-mail address or telephone number
 
 Flags are a reason to keep a turn out of facts and training, not to refuse it: the turn itself is
-stored as it was said, unless the setting `redact` says otherwise. Patterns are data (`screening.json`); card and account numbers are counted
-only when their check digits are right (Luhn; ISO 13616). This catches what is written plainly, and
-does not claim to catch what somebody set out to hide. With the extra `detect` detectors of others look as well.
+stored as it was said, unless the setting `redact` says otherwise. Patterns are data
+(`screening.json`); card and account numbers are counted only when their check digits are right (Luhn; ISO
+13616). This catches what is written plainly, and does not claim to catch what somebody set out to hide.
+With the extra `detect` detectors of others look as well.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class Finding:
     start: int
     end: int
 
+    def overlaps(self, other: Finding) -> bool:
+        """Whether the two share a character."""
+        return self.start < other.end and other.start < self.end
+
 
 def screen(text: str) -> tuple[str, ...]:
     """The flags of `text`, instructions first, then secrets, then personal; empty for nearly everything."""
@@ -76,6 +81,8 @@ def find(text: str) -> list[Finding]:
         found += [Finding("secret:card", *match.span()) for match in card.finditer(text) if _luhn(match[0])]
         found += [Finding("secret:iban", *match.span()) for match in iban.finditer(text) if _mod97(match[0])]
     found += [Finding(*each) for each in detectors.find(text)]
+    secret = [f for f in found if f.flag.startswith("secret:")]
+    found = [f for f in found if not f.flag.startswith("personal:") or not any(f.overlaps(s) for s in secret)]
     return sorted(found, key=lambda each: _RANK[each.flag.partition(":")[0]])
 
 

@@ -34,8 +34,9 @@ def take_in(space: Space, turns: Sequence[Turn | Mapping[str, Any]], session: st
 
     `session` is for turns that name none; without either it is the day of the turn in UTC. The speaker
     defaults to the space's user for the role "user", to the agent's name for "assistant", else to the role.
-    Context that was recalled and comes back is cut out, and what the setting `redact` names; a turn of which nothing else is left is not
-    taken in, only flagged "recalled". An id that was forgotten may be added again: that is new evidence.
+    Context that was recalled and comes back is cut out, and what the setting `redact` names. A turn of which
+    nothing is left is not taken in, only flagged "recalled". An id that was forgotten may be added again: that
+    is new evidence.
 
     Raises InvalidInput, naming the turn by its index and the field, and DuplicateId when an id is
     taken by other content; then nothing is written.

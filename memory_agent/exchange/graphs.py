@@ -74,7 +74,7 @@ def read(texts: Mapping[str, str], format: str) -> Graph:
             return _from_turtle(texts[""])
         if format == "csv":
             return Graph.of(_rows(texts["entities"], Entity), _rows(texts["facts"], Fact))
-    except (*MALFORMED, SyntaxError, AssertionError, csv.Error) as error:
+    except MALFORMED as error:
         raise InvalidInput(f"this is no graph in {format}: {type(error).__name__}: {error}") from error
     raise InvalidInput(f"no format {format!r}: graphml, turtle or csv")
 

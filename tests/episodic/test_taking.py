@@ -27,7 +27,7 @@ def a_space(url: str, user: str = "alice", agent: str | None = None) -> Space:
     backend, key = open_backend(url), space_key("default", user)
     return Space(
         key, "default", user, agent, backend.ledger.space(key), backend.index.space(key),
-        Embedder(HashEmbedder(), "hash"), backend.folder, Settings(), FrozenClock("2024-05-01T10:00:00+00:00"),
+        Embedder(HashEmbedder(), "hash"), backend.folder, Settings(), clock=FrozenClock("2024-05-01T10:00:00+00:00"),
     )  # fmt: skip
 
 
