@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from memory_agent.faces import Blocks, Retention, Review
+from memory_agent.faces import Blocks, Privacy, Retention, Review
 from memory_agent.memory import Memory
 
 P = ParamSpec("P")
@@ -59,6 +59,13 @@ class AsyncReview(_Bridge[Review]):
     reject = _bridge(Review.reject)
 
 
+class AsyncPrivacy(_Bridge[Privacy]):
+    """What a person may ask for, for asyncio."""
+
+    export = _bridge(Privacy.export)
+    erase = _bridge(Privacy.erase)
+
+
 class AsyncMemory(_Bridge[Memory]):
     """Memory for asyncio: the same calls, awaited. `async with await AsyncMemory.open(...)`."""
 
@@ -68,6 +75,7 @@ class AsyncMemory(_Bridge[Memory]):
         self.blocks = AsyncBlocks(memory.blocks)
         self.retention = AsyncRetention(memory.retention)
         self.review = AsyncReview(memory.review)
+        self.privacy = AsyncPrivacy(memory.privacy)
 
     @classmethod
     async def open(cls, *args: Any, **kwargs: Any) -> AsyncMemory:

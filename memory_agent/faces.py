@@ -1,8 +1,9 @@
-"""The grouped faces of a Memory: `blocks`, `retention`, `review`. Each is as thin as Memory itself."""
+"""The grouped faces of a Memory: `blocks`, `retention`, `review`, `privacy`. Each is as thin as Memory itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory_agent import upkeep
@@ -13,6 +14,8 @@ from memory_agent.working import blocks
 
 if TYPE_CHECKING:
     from memory_agent.distillation.review import Waiting
+    from memory_agent.encryption import Key
+    from memory_agent.privacy import Archive, Certificate
 
 
 class Blocks:
@@ -126,3 +129,25 @@ class Review:
         rejected = review.reject(self._space, ids)
         upkeep.catch_up(self._space)
         return rejected
+
+
+class Privacy:
+    """What a person may ask for: everything that is kept of them, and that it be erased, with proof."""
+
+    def __init__(self, backend: Backend, space: Space) -> None:
+        self._backend, self._space = backend, space
+
+    def export(self, path: Path, *, key: Key | None = None) -> Archive:
+        """Write everything of the user into a new zip, encrypted under `key` if given. Raises InvalidInput."""
+        from memory_agent import privacy
+
+        return privacy.export(self._space, path, key)
+
+    def erase(self, target: str, *, reason: str, key: Key | None = None) -> Certificate:
+        """Forget `target` (as `Memory.forget`) and certify what was looked for afterwards, signed if `key` is given.
+
+        Raises as `Memory.forget`; then nothing was erased.
+        """
+        from memory_agent import privacy
+
+        return privacy.erase(self._backend, self._space, target, reason=reason, key=key)

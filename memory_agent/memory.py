@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from memory_agent import records, semantic, upkeep
 from memory_agent.config import Settings
-from memory_agent.faces import Blocks, Retention, Review
+from memory_agent.faces import Blocks, Privacy, Retention, Review
 from memory_agent.observing import operation
 from memory_agent.opening import open_space
 from memory_agent.protocols import Backend, Clock, Extractor, Progress, Reranker, Trainer
@@ -42,6 +42,7 @@ class Memory:
         self.blocks = Blocks(space)
         self.retention = Retention(backend, space)
         self.review = Review(space)
+        self.privacy = Privacy(backend, space)
 
     @classmethod
     def open(

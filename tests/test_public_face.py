@@ -6,8 +6,8 @@ import inspect
 
 import memory_agent
 from memory_agent import AsyncMemory, Memory
-from memory_agent.aio import AsyncBlocks, AsyncRetention, AsyncReview
-from memory_agent.faces import Blocks, Retention, Review
+from memory_agent.aio import AsyncBlocks, AsyncPrivacy, AsyncRetention, AsyncReview
+from memory_agent.faces import Blocks, Privacy, Retention, Review
 
 OWN_TO_ONE_FACE = {"space", "memory"}
 
@@ -22,7 +22,7 @@ def test_every_call_has_an_async_twin_of_the_same_signature() -> None:
     def calls(face: type) -> set[str]:
         return {name for name in vars(face) if not name.startswith("_")} - OWN_TO_ONE_FACE
 
-    grouped = ((Blocks, AsyncBlocks), (Retention, AsyncRetention), (Review, AsyncReview))
+    grouped = ((Blocks, AsyncBlocks), (Retention, AsyncRetention), (Review, AsyncReview), (Privacy, AsyncPrivacy))
     for face, twin in ((Memory, AsyncMemory), *grouped):
         assert calls(face) == calls(twin)
         for name in calls(face) - {"open"}:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from memory_agent.cli import adapters, care, exits, guard, learn, look, measure, operate, recall, serve, take, tend
+from memory_agent.cli import adapters, care, exits, guard, learn, look, measure, operate, privacy, recall, serve, take, tend
 from memory_agent.cli.place import Store, Tenant, User
 from memory_agent.errors import MemoryAgentError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (take, recall, look, learn, adapters, care, tend, guard, operate, serve):
+for family in (take, recall, look, learn, adapters, care, tend, guard, privacy, operate, serve):
     family.register(app)
 app.add_typer(measure.app, name="eval")
 app.add_typer(measure.bench, name="bench")

@@ -19,7 +19,6 @@ from memory_agent.models.embedders import LocalEmbeddings, find_embedder
 from memory_agent.models.local import LocalModel
 from memory_agent.models.reranker import CrossEncoderReranker
 from memory_agent.records import Adapter
-from memory_agent.testing import FrozenClock
 
 
 class _Bomb:
@@ -114,9 +113,8 @@ def test_an_embedder_that_brings_code_is_refused(tmp_path: Path, mark: Path) -> 
 
 @pytest.mark.parametrize("sha", ["../../../../etc", "/etc", "", "a" * 63, "A" * 64, "..", "x/../" + "a" * 60])
 def test_an_adapters_row_leads_to_no_file_elsewhere(space: Any, sha: str) -> None:
-    forged = Adapter(
-        id="x", shard="s", state="promoted", base="b", facts=(), sha256=sha, created_at=FrozenClock("2026-01-01T00:00:00+00:00").now()
-    )  # fmt: skip
+    now = space.clock.now()
+    forged = Adapter(id="x", shard="s", state="promoted", base="b", facts=(), sha256=sha, created_at=now)
     assert not registry.is_whole(space, forged)
     with pytest.raises(NotFound):
         registry.folder_of(space, forged)
@@ -124,9 +122,7 @@ def test_an_adapters_row_leads_to_no_file_elsewhere(space: Any, sha: str) -> Non
 
 def test_weights_that_were_tampered_with_do_not_answer(tmp_path: Path, space: Any, student: Path) -> None:
     sha, folder = registry.keep(space, random_adapter(student, tmp_path / "adapter"), {})
-    adapter = Adapter(
-        id=sha, shard="s", state="promoted", base="b", facts=(), sha256=sha, created_at=space.clock.now()
-    )
+    adapter = Adapter(id=sha, shard="s", state="promoted", base="b", facts=(), sha256=sha, created_at=space.clock.now())
     assert registry.is_whole(space, adapter)
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
