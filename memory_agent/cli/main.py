@@ -9,7 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from memory_agent.cli import adapters, care, exits, guard, learn, look, measure, operate, privacy, recall, serve, take, tend
+from memory_agent.cli import (
+    adapters,
+    care,
+    exits,
+    guard,
+    learn,
+    look,
+    measure,
+    operate,
+    privacy,
+    recall,
+    serve,
+    take,
+    tend,
+)
 from memory_agent.cli.place import Store, Tenant, User
 from memory_agent.errors import MemoryAgentError
 
