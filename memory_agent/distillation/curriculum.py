@@ -308,15 +308,16 @@ class Curriculum:
         while True:
             first, last = random_.choice(strangers.first), random_.choice(strangers.last)
             how = random_.random()
-            if how < 0.15:
+            if how < 0.1:
                 last = strangers.coin(random_)
-            elif how < 0.25:
+            elif how < 0.15:
                 first, last = strangers.coin(random_), strangers.coin(random_)
             if first in known or last in known:
                 continue
-            if parts and how > 0.7:
-                return f"{random_.choice(parts)[0]} {last}"
-            if parts and how > 0.45:
+            if parts and how > 0.55:
+                # Surnames of a list alone would be learnt by heart.
+                return f"{random_.choice(parts)[0]} {strangers.coin(random_) if how > 0.8 else last}"
+            if parts and how > 0.3:
                 return f"{first} {random_.choice(parts)[-1]}"
             return f"{first} {last}"
 

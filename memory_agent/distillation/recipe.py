@@ -38,7 +38,7 @@ class Recipe(Record):
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
     inverse_forms: int = Field(default=4, ge=0)
     """Questions for each (predicate, object) in a pass."""
-    unknown_share: float = Field(default=0.4, ge=0)
+    unknown_share: float = Field(default=0.45, ge=0)
     """"I don't know" rows in a pass, as a share of its question rows."""
     fewest_unknown: int = Field(default=48, ge=0)
     """"I don't know" rows in a pass, at least."""
@@ -51,7 +51,7 @@ class Recipe(Record):
 
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
-    first_layer: int = Field(default=0, ge=0)
+    first_layer: int = Field(default=10, ge=0)
     """Layers below it get no adapter; at most half of them are left out."""
     rate: float = Field(default=1.5e-3, gt=0)
     warm_up: int = Field(default=8, ge=0)
@@ -73,12 +73,15 @@ class Recipe(Record):
     """Length of those beginnings."""
     near_openers: int = Field(default=8, ge=0)
     """Such questions about each taught value, as a thing of the world."""
-    opener_rows: int = Field(default=12, ge=0)
+    opener_rows: int = Field(default=8, ge=0)
     """Of them, in each step."""
     opener_weight: float = Field(default=1.0, ge=0)
-    text_every: int = Field(default=2, ge=0)
-    """Every so-many-th replay batch is prose; 0 for none."""
     kl_weight: float = Field(default=2.0, ge=0)
+    """Weight of the replayed answers."""
+    text_every: int = Field(default=1, ge=0)
+    """With every so-many-th replay batch comes one of prose; 0 for none."""
+    text_rows: int = Field(default=4, ge=0)
+    text_weight: float = Field(default=3.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
 
     token_known: float = Field(default=0.7, gt=0, le=1)

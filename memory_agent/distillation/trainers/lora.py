@@ -226,15 +226,16 @@ class _Run:
         return known
 
     def _held(self) -> list[Part]:
-        """What this step is held to the base on: openers, and in turn answers or prose."""
+        """What this step is held to the base on: openers, and now and then answers and prose."""
         recipe, step = self.recipe, self.state.steps
         parts = self._drawn(self.openers, recipe.opener_rows, f"openers/{step}", recipe.opener_weight)
         turn, now = divmod(step, recipe.replay_every)
         if not recipe.replay_rows or now:
             return parts
-        if self.text and recipe.text_every and turn % recipe.text_every == 0:
-            return parts + self._drawn(self.text, max(1, recipe.replay_rows // 2), f"replay/{turn}", recipe.kl_weight)
-        return parts + self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
+        parts += self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
+        if recipe.text_every and turn % recipe.text_every == 0:
+            parts += self._drawn(self.text, recipe.text_rows, f"text/{turn}", recipe.text_weight)
+        return parts
 
     def _drawn(self, rows: Sequence[Row], count: int, draw: str, weight: float) -> list[Part]:
         """Some of the rows, weighted by the mean over their positions."""
