@@ -64,7 +64,7 @@ def read_turns(path: Path, *, session: str, conversation: str | None = None) -> 
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # splitlines would cut a text at U+2028, too
         if not line.strip():
             continue
         try:

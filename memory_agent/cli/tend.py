@@ -147,9 +147,16 @@ def _verify_unlearned(place: Place, fact: str) -> None:
 
 def export(
     place: Place,
-    file: Annotated[Path, typer.Argument(help="Where to write it; csv makes FILE.entities.csv and FILE.facts.csv.")],
-    format: Annotated[str, typer.Option(help="jsonl (everything), graphml, turtle or csv (the graph).")] = "jsonl",
-    current: Annotated[bool, typer.Option("--current", help="Of the graph, only what is believed now.")] = False,
+    file: Annotated[Path, typer.Argument(help="Where to write it; csv makes FILE.entities.csv, FILE.facts.csv ....")],
+    format: Annotated[
+        str, typer.Option(help="jsonl (JSON Lines), graphml, turtle or csv; each holds everything.")
+    ] = "jsonl",
+    current: Annotated[
+        bool,
+        typer.Option(
+            "--current", help="Of the graph, only what is believed now; not for jsonl, and not to be read back."
+        ),
+    ] = False,
 ) -> None:
     """Write the memory out: whole as JSON Lines, or its graph for other tools. Each can be read back."""
     from memory_agent.exchange import graphs, lines
@@ -173,22 +180,41 @@ def import_(
     place: Place,
     file: Annotated[Path, typer.Argument(help="An export: our JSON Lines, or another memory's JSON.")],
     origin: Annotated[str, typer.Option("--from", help="slowwave, mem0, zep, letta or langmem.")] = "slowwave",
+    format: Annotated[str, typer.Option(help="Of our own export: jsonl, graphml, turtle or csv.")] = "jsonl",
 ) -> None:
     """Read an export in: our own into an empty memory, another's as turns that the next `consolidate` reads."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {file}: {error}") from error
+    if format not in FORMATS or (origin != "slowwave" and format != "jsonl"):
+        raise InvalidInput(f"--format is one of {', '.join(FORMATS)} and of our own exports, not {format!r}")
+    tables = _tables(file) if format == "csv" else {"": file}
+    texts = {name: _text(path) for name, path in tables.items()}
     with place.memory() as memory:
-        found = _restored(memory, text) if origin == "slowwave" else _taken_in(memory, text, origin)
+        found = _restored(memory, texts, format) if origin == "slowwave" else _taken_in(memory, texts[""], origin)
     place.emit(found, lambda out: out.print(", ".join(f"{n} {what}" for what, n in found.items() if n), markup=False))
 
 
-def _restored(memory: Memory, text: str) -> Mapping[str, Any]:
-    from memory_agent import upkeep
-    from memory_agent.exchange import lines
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from error
 
-    records = lines.read(text.splitlines())
+
+def _tables(file: Path) -> dict[str, Path]:
+    """The tables that `export --format csv FILE` made, by name."""
+    from memory_agent.exchange.graphs import TABLES
+
+    paths = {name: file.with_name(f"{file.name}.{name}.csv") for name in TABLES.values()}
+    return {name: path for name, path in paths.items() if path.exists() or name in ("entities", "facts")}
+
+
+def _restored(memory: Memory, texts: Mapping[str, str], format: str) -> Mapping[str, Any]:
+    from memory_agent import upkeep
+    from memory_agent.exchange import graphs, lines
+
+    if format == "jsonl":
+        records = lines.read(line for line in texts[""].split("\n") if line.strip())
+    else:
+        records = graphs.read(texts, format).records()
     lines.restore(memory.space, records)
     upkeep.catch_up(memory.space)
     return {"records": len(records)}

@@ -289,7 +289,7 @@ def score(gold: Sequence[Labels], predictions: Mapping[str, Sequence[Labels]]) -
 def read_gold(path: Path) -> list[dict[str, Any]]:
     """The labelled turns of a file. Raises InvalidInput, naming the line, when one lacks what a turn needs."""
     turns = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
             continue
         try:

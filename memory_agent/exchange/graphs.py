@@ -1,12 +1,13 @@
-"""The knowledge graph in formats of others, every field of every entity and fact in it, and back.
+"""The knowledge graph in formats of others, with the records that it rests on, and back.
 
-    graphml   entities and values are nodes, versions of facts are edges
+    graphml   entities and values are nodes, versions of facts are edges; turns, claims and the rest are nodes
     turtle    RDF 1.1, each version a reified statement, its sources and times in PROV-O terms
-    csv       two tables, entities.csv and facts.csv
+    csv       a table for each kind of record, entities.csv and facts.csv first
 
-`read(write(graph)) == graph` for each: that is what is tested. Lists and sources travel as JSON text
-in GraphML and CSV; in Turtle each source is a node of its own. Text that XML or CSV would bend (control
-characters, spaces at its ends) is written as a JSON string.
+`read(write(graph)) == graph` for each, and a whole graph (not cut down to what is believed now) put into an empty
+memory by `lines.restore` makes the same memory: both are tested. Lists and sources travel as JSON text in
+GraphML and CSV; in Turtle each source is a node of its own. Text that XML or CSV would bend (control characters,
+spaces at its ends), or that looks like JSON, is written as a JSON string.
 """
 
 from __future__ import annotations
@@ -21,34 +22,60 @@ from typing import Any
 from urllib.parse import quote
 
 from memory_agent.errors import MALFORMED, InvalidInput, MissingExtra
+from memory_agent.exchange.lines import PORTABLE
 from memory_agent.protocols import Query
-from memory_agent.records import Entity, Fact, Record
+from memory_agent.records import Entity, Fact, Record, Stored
 from memory_agent.space import Space
 
-ENTITY_FIELDS = tuple(name for name in Entity.model_fields if name != "position")
-FACT_FIELDS = tuple(name for name in Fact.model_fields if name != "position")
 BASE = "urn:slowwave:"
+GRAPH: dict[str, type[Stored]] = {Entity.kind: Entity, Fact.kind: Fact}
+REST: dict[str, type[Stored]] = {name: kind for name, kind in PORTABLE.items() if name not in GRAPH}
+"""Every other kind that a memory is restored from: turns, claims, blocks, tombstones and the like."""
+TABLES = {name: f"{name[:-1]}ies" if name.endswith("y") else f"{name}s" for name in (*GRAPH, *REST)}
+"""Kind of record to the name of its csv table."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Entities by id, and facts by id and version."""
+    """Entities by id, facts by id and version, and the records that they rest on by kind, id and version."""
 
     entities: tuple[Entity, ...]
     facts: tuple[Fact, ...]
+    rest: tuple[Stored, ...] = ()
 
     @classmethod
-    def of(cls, entities: Iterable[Entity], facts: Iterable[Fact]) -> Graph:
+    def of(cls, entities: Iterable[Entity], facts: Iterable[Fact], rest: Iterable[Stored] = ()) -> Graph:
         """In an order that does not depend on where they come from."""
-        bare = (e.model_copy(update={"position": 0}) for e in entities)
-        said = (f.model_copy(update={"position": 0}) for f in facts)
-        return cls(tuple(sorted(bare, key=lambda e: e.id)), tuple(sorted(said, key=lambda f: (f.id, f.version))))
+
+        def bare(records: Iterable[Any]) -> tuple[Any, ...]:
+            return tuple(sorted((r.model_copy(update={"position": 0}) for r in records), key=_order))
+
+        return cls(bare(entities), bare(facts), bare(rest))
 
     @classmethod
     def in_space(cls, space: Space, *, versions: bool = True) -> Graph:
-        """What the space holds; without `versions` only what is believed now."""
+        """What the space holds; without `versions` only entities and what is believed of them now."""
         query = Query() if versions else Query(where={"retired_at": None})
-        return cls.of(space.ledger.select(Entity), space.ledger.select(Fact, query))
+        rest = [record for kind in REST.values() for record in space.ledger.select(kind)] if versions else []
+        return cls.of(space.ledger.select(Entity), space.ledger.select(Fact, query), rest)
+
+    def records(self) -> list[Stored]:
+        """All records, for `lines.restore`.
+
+        Raises InvalidInput for a graph without the turns that its facts were read from: a memory cannot stand on it.
+        """
+        turns = {record.id for record in self.rest if record.kind == "episode"}
+        missing = sorted({s.episode_id for f in self.facts for s in f.sources} - turns)
+        if missing:
+            raise InvalidInput(
+                f"this graph holds facts without the turns they were read from ({missing[0]}, ...): it was written "
+                "with --current or by another tool. Only a whole export can be restored"
+            )
+        return [*self.rest, *self.entities, *self.facts]
+
+
+def _order(record: Stored) -> tuple[str, str, int]:
+    return record.kind, record.id, getattr(record, "version", 0)
 
 
 def write(graph: Graph, format: str) -> dict[str, str]:
@@ -58,9 +85,10 @@ def write(graph: Graph, format: str) -> dict[str, str]:
     if format == "turtle":
         return {"": _turtle(graph)}
     if format == "csv":
+        said = {Entity.kind: graph.entities, Fact.kind: graph.facts}
+        said |= {name: tuple(r for r in graph.rest if r.kind == name) for name in REST}
         return {
-            "entities": _table(ENTITY_FIELDS, graph.entities),
-            "facts": _table(FACT_FIELDS, graph.facts),
+            TABLES[name]: _table((GRAPH | REST)[name], rows) for name, rows in said.items() if rows or name in GRAPH
         }
     raise InvalidInput(f"no format {format!r}: graphml, turtle or csv")
 
@@ -73,16 +101,21 @@ def read(texts: Mapping[str, str], format: str) -> Graph:
         if format == "turtle":
             return _from_turtle(texts[""])
         if format == "csv":
-            return Graph.of(_rows(texts["entities"], Entity), _rows(texts["facts"], Fact))
+            rest = [r for name, kind in REST.items() for r in _rows(texts.get(TABLES[name], ""), kind)]
+            return Graph.of(_rows(texts["entities"], Entity), _rows(texts["facts"], Fact), rest)
     except MALFORMED as error:
         raise InvalidInput(f"this is no graph in {format}: {type(error).__name__}: {error}") from error
     raise InvalidInput(f"no format {format!r}: graphml, turtle or csv")
 
 
-# fields as flat text: what is not said is left out; lists and numbers are JSON, and so is text that a format may bend
+# Fields as flat text: a field at its default of None is left out; what is no text is JSON, and so is text that a
+# format may bend or that would be taken for JSON.
 
-JSON_FIELDS = frozenset({"version", "confidence", "sources", "aliases", "start", "end"})
-_PLAIN = re.compile('(?![\\s"])[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+(?<!\\s)')
+_PLAIN = re.compile('(?!null$|[\\s"\\[{])[\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+(?<!\\s)')
+
+
+def _fields(kind: type[Record]) -> tuple[str, ...]:
+    return tuple(name for name in kind.model_fields if name != "position")
 
 
 def _flat(record: Record, fields: Iterable[str]) -> dict[str, str]:
@@ -90,9 +123,9 @@ def _flat(record: Record, fields: Iterable[str]) -> dict[str, str]:
     flat = {}
     for name in fields:
         value = said[name]
-        if value is None:
+        if value is None and type(record).model_fields[name].default is None:
             continue
-        plain = name not in JSON_FIELDS and _PLAIN.fullmatch(value) is not None
+        plain = isinstance(value, str) and _PLAIN.fullmatch(value) is not None
         flat[name] = value if plain else _json(value)
     return flat
 
@@ -104,19 +137,20 @@ def _json(value: Any) -> str:
 
 
 def _whole(flat: Mapping[str, str], kind: type[Any]) -> Any:
-    return kind.model_validate({name: _value(name, text) for name, text in flat.items()})
+    return kind.model_validate({name: _value(text) for name, text in flat.items()})
 
 
-def _value(name: str, text: str) -> Any:
-    return json.loads(text) if name in JSON_FIELDS or text.startswith('"') else text
+def _value(text: str) -> Any:
+    """The value; numbers stay text, which the record's own type reads."""
+    return json.loads(text) if text == "null" or text[:1] in ('"', "[", "{") else text
 
 
-def _table(fields: tuple[str, ...], records: Iterable[Record]) -> str:
+def _table(kind: type[Record], records: Iterable[Record]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, fields, lineterminator="\n")
+    writer = csv.DictWriter(out, _fields(kind), lineterminator="\n")
     writer.writeheader()
     for record in records:
-        writer.writerow(_flat(record, fields))
+        writer.writerow(_flat(record, _fields(kind)))
     return out.getvalue()
 
 
@@ -133,14 +167,18 @@ def _graphml(graph: Graph) -> str:
 
     made = nx.MultiDiGraph()
     for entity in graph.entities:
-        made.add_node(entity.id, label=_xml(entity.name), **_flat(entity, ENTITY_FIELDS))
+        made.add_node(entity.id, label=_xml(entity.name), record=entity.kind, **_flat(entity, _fields(Entity)))
+    for number, record in enumerate(graph.rest):
+        shown = _xml(f"{record.kind} {record.id}")
+        said = {"label": shown, "record": record.kind} | _flat(record, _fields(type(record)))
+        made.add_node(f"{record.kind}:{number}", **said)
     for fact in graph.facts:
         ends = [fact.subject_id, fact.object_id or _xml(f"value:{fact.object}")]
         for end in ends:
             if end not in made:
                 made.add_node(end, label=_xml(fact.object if end == ends[1] else fact.subject))
         key, label = _xml(f"{fact.id}@{fact.version}"), _xml(fact.predicate)
-        made.add_edge(*ends, key=key, label=label, **_flat(fact, FACT_FIELDS))
+        made.add_edge(*ends, key=key, label=label, **_flat(fact, _fields(Fact)))
     out = io.BytesIO()
     nx.write_graphml(made, out, named_key_ids=True)
     return out.getvalue().decode("utf-8")
@@ -158,13 +196,14 @@ def _from_graphml(text: str) -> Graph:
         made = nx.read_graphml(io.BytesIO(text.encode("utf-8")), force_multigraph=True)
     except nx.NetworkXException as error:
         raise ValueError(str(error)) from error
-    entities = [_whole(_of(data, ENTITY_FIELDS), Entity) for _, data in made.nodes(data=True) if "id" in data]
-    facts = [_whole(_of(data, FACT_FIELDS), Fact) for _, _, data in made.edges(data=True)]
-    return Graph.of(entities, facts)
+    told = [data for _, data in made.nodes(data=True) if data.get("record")]
+    entities = [_of(data, Entity) for data in told if data["record"] == Entity.kind]
+    facts = [_of(data, Fact) for _, _, data in made.edges(data=True)]
+    return Graph.of(entities, facts, [_of(data, REST[data["record"]]) for data in told if data["record"] in REST])
 
 
-def _of(data: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, str]:
-    return {name: str(data[name]) for name in fields if name in data}
+def _of(data: Mapping[str, Any], kind: type[Any]) -> Any:
+    return _whole({name: str(data[name]) for name in _fields(kind) if name in data}, kind)
 
 
 # RDF
@@ -187,7 +226,13 @@ def _turtle(graph: Graph) -> str:
     for entity in graph.entities:
         node = rdflib.URIRef(f"{BASE}entity/{quote(entity.id, safe='')}")
         made.add((node, rdf.type, own.Entity))
-        _literals(rdflib, made, node, entity, ENTITY_FIELDS, ())
+        _literals(rdflib, made, node, entity, _fields(Entity))
+    for record in graph.rest:
+        node = rdflib.URIRef(f"{BASE}{record.kind}/{quote(record.id, safe='')}")
+        made.add((node, rdf.type, own[type(record).__name__]))
+        if record.kind == "episode":
+            made.add((node, rdf.type, prov.Entity))
+        _literals(rdflib, made, node, record, _fields(type(record)))
     for fact in graph.facts:
         node = rdflib.URIRef(f"{BASE}fact/{quote(fact.id, safe='')}/{fact.version}")
         made.add((node, rdf.type, rdf.Statement))
@@ -199,23 +244,20 @@ def _turtle(graph: Graph) -> str:
         made.add((node, prov.generatedAtTime, _time(rdflib, fact.recorded_at)))
         if fact.retired_at:
             made.add((node, prov.invalidatedAtTime, _time(rdflib, fact.retired_at)))
-        _literals(rdflib, made, node, fact, FACT_FIELDS, ("sources",))
+        _literals(rdflib, made, node, fact, (name for name in _fields(Fact) if name != "sources"))
         for number, source in enumerate(fact.sources):
             span = rdflib.URIRef(f"{node}/source/{number}")
             made.add((node, prov.wasDerivedFrom, span))
             made.add((span, rdf.type, prov.Entity))
             turn = rdflib.URIRef(f"{BASE}episode/{quote(source.episode_id, safe='')}")
             made.add((span, prov.hadPrimarySource, turn))
-            _literals(rdflib, made, span, source, tuple(type(source).model_fields), ())
+            _literals(rdflib, made, span, source, type(source).model_fields)
     return str(made.serialize(format="turtle"))
 
 
-def _literals(
-    rdflib: Any, made: Any, node: Any, record: Record, fields: tuple[str, ...], without: tuple[str, ...]
-) -> None:
+def _literals(rdflib: Any, made: Any, node: Any, record: Record, fields: Iterable[str]) -> None:
     for name, value in _flat(record, fields).items():
-        if name not in without:
-            made.add((node, rdflib.URIRef(f"{BASE}term/{name}"), rdflib.Literal(value)))
+        made.add((node, rdflib.URIRef(f"{BASE}term/{name}"), rdflib.Literal(value)))
 
 
 def _time(rdflib: Any, moment: Any) -> Any:
@@ -234,17 +276,16 @@ def _from_turtle(text: str) -> Graph:
     def told(node: Any) -> dict[str, str]:
         return {str(p).removeprefix(own): str(o) for p, o in made.predicate_objects(node) if str(p).startswith(own)}
 
-    entities = [_whole(told(node), Entity) for node in made.subjects(rdflib.RDF.type, rdflib.URIRef(f"{own}Entity"))]
+    def typed(kind: type[Any]) -> list[Any]:
+        nodes = made.subjects(rdflib.RDF.type, rdflib.URIRef(f"{own}{kind.__name__}"))
+        return [_whole(told(node), kind) for node in nodes]
+
     facts = []
     for node in made.subjects(rdflib.RDF.type, rdflib.RDF.Statement):
         spans = sorted(made.objects(node, prov.wasDerivedFrom), key=lambda n: int(str(n).rpartition("/")[2]))
         said = told(node)
         said["sources"] = "[]"
         if spans:
-            said["sources"] = json.dumps([_span(told(span)) for span in spans])
+            said["sources"] = json.dumps([{name: _value(text) for name, text in told(span).items()} for span in spans])
         facts.append(_whole(said, Fact))
-    return Graph.of(entities, facts)
-
-
-def _span(told: Mapping[str, str]) -> dict[str, Any]:
-    return {name: _value(name, text) for name, text in told.items()}
+    return Graph.of(typed(Entity), facts, [record for kind in REST.values() for record in typed(kind)])

@@ -54,6 +54,7 @@ def test_the_graph_of_a_store_comes_back_the_same(tmp_path: Path, format: str) -
     with filled(tmp_path / "one") as memory:
         graph = graphs.Graph.in_space(memory.space)
     assert len(graph.facts) >= 2
+    assert {record.kind for record in graph.rest} >= {"episode", "claim", "block", "tombstone"}
     assert graphs.read(graphs.write(graph, format), format) == graph
 
 
@@ -90,6 +91,67 @@ FACTS = st.builds(
 def test_no_text_is_bent_by_a_format(facts: list[Fact], entities: list[Entity], format: str) -> None:
     graph = graphs.Graph.of(entities, facts)
     assert graphs.read(graphs.write(graph, format), format) == graph
+
+
+WORDS = st.sampled_from(
+    ["Ana Abel", "Bo Costa", "Porto", " null", "null", "[1]", '"so"', "a,b\n;c", "é\u2028\x85漢\x07", "{x"]
+)
+STATEMENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["lives_in", "friend", "likes"]),
+        st.sampled_from(["Porto", "Lyon", "Bo Costa", "tea"]),
+        st.sampled_from(["", " | 2023", " | 2024-03"]),
+        WORDS,
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(STATEMENTS, st.booleans(), st.sampled_from(["jsonl", "graphml", "turtle", "csv"]))
+def test_a_memory_restored_from_any_format_is_the_same_memory(
+    statements: list[tuple[str, str, str, str]], forgotten: bool, format: str
+) -> None:
+    turns = [
+        {
+            "role": "user", "speaker": "Ana Abel", "id": f"t{n}", "at": AT, "metadata": {"seen": said},
+            "content": f"{said} {{Ana Abel | {predicate} | {value}{when}}}",
+        }
+        for n, (predicate, value, when, said) in enumerate(statements)
+    ]  # fmt: skip
+    with (
+        Memory.open("memory://", user="ana", embedder=HashEmbedder()) as one,
+        Memory.open("memory://", user="ana", embedder=HashEmbedder()) as two,
+    ):
+        one.add(turns, session="s")
+        one.consolidate(extractor=MarkedExtractor())
+        one.summaries()
+        one.blocks.put("human", statements[0][3])
+        if forgotten:
+            one.forget("t0", reason="test")
+        written = list(lines.write(one.space))
+        if format == "jsonl":
+            records = lines.read("".join(written).split("\n")[:-1])
+        else:
+            records = graphs.read(graphs.write(graphs.Graph.in_space(one.space), format), format).records()
+        lines.restore(two.space, records)
+        assert sorted(lines.write(two.space)) == sorted(written)
+        for memory in (one, two):
+            memory.forget(f"t{len(turns) - 1}", reason="test") if not forgotten else None
+            memory.add([{**turns[0], "id": "t9", "content": "{Ana Abel | lives_in | Oslo | 2025}"}], session="s")
+            memory.consolidate(extractor=MarkedExtractor())
+        assert sorted(f.text for f in one.facts()) == sorted(f.text for f in two.facts())
+
+
+@pytest.mark.parametrize("format", ["graphml", "turtle", "csv"])
+def test_a_graph_cut_down_to_now_is_not_taken_for_a_memory(tmp_path: Path, format: str) -> None:
+    with filled(tmp_path / "one") as memory:
+        now = graphs.Graph.in_space(memory.space, versions=False)
+    read = graphs.read(graphs.write(now, format), format)
+    assert read == now
+    with pytest.raises(InvalidInput, match="--current"):
+        read.records()
 
 
 MEM0 = {"results": [{"id": "a1", "memory": "User lives in Porto", "created_at": "2024-05-01T10:00:00Z"}]}

@@ -204,6 +204,8 @@ def _deed_phrase(clause: Clause) -> str:
         return ""  # "that stuff I baked at the shelter" tells what was baked, not where it went
     if frame.progressive or (frame.verb.tag_ == "VBG" and frame.verb.dep_ in _HANGING):
         return ""
+    if frame.lemma == "grow" and frame.particle == "up":
+        return ""
     if frame.lemma in _RESOLVES and frame.infinitive is not None and frame.infinitive.tag_ == "VB":
         return ""  # the plan is what counts
     inner = frame.infinitive or frame.clausal
