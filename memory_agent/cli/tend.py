@@ -173,6 +173,9 @@ def export(
         path = file if not suffix else file.with_name(f"{file.name}.{suffix}.csv")
         path.write_text(text, encoding="utf-8", newline="")
         written.append(str(path))
+    for stale in _tables(file).values() if format == "csv" else ():
+        if str(stale) not in written:
+            stale.unlink()  # of an export that this one writes over; it would be read back with it
     place.emit({"format": format, "files": written}, lambda out: out.print(f"Wrote {', '.join(written)}", markup=False))
 
 
@@ -200,7 +203,7 @@ def _text(path: Path) -> str:
 
 
 def _tables(file: Path) -> dict[str, Path]:
-    """The tables that `export --format csv FILE` made, by name."""
+    """The tables that `export --format csv FILE` made, by name; entities and facts are always among them."""
     from memory_agent.exchange.graphs import TABLES
 
     paths = {name: file.with_name(f"{file.name}.{name}.csv") for name in TABLES.values()}
