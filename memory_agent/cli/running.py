@@ -48,25 +48,43 @@ def _running(place: Place, grace: float, metrics_port: int) -> Iterator[tuple[Me
     settings = Settings.load(store=place.store, tenant=place.tenant)
     observing.set_up_logs(settings.log, content=settings.log_content)
     stopper = Stopper(grace)
-    _serve_metrics(metrics_port)
     before = {name: signal.signal(name, lambda *_: stopper.stop()) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with Memories(settings=settings) as memories:
+        with _metrics_served(metrics_port), Memories(settings=settings) as memories:
             yield memories, stopper
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
 
 
-def _serve_metrics(port: int) -> None:
+@contextmanager
+def _metrics_served(port: int) -> Iterator[None]:
+    """Metrics for Prometheus on that port of this machine within the block; 0 for none."""
     if not port:
+        yield
         return
     found = observing.metrics()
     if found is None:
         raise MissingExtra("--metrics-port", "server")
     from prometheus_client import start_http_server
 
-    start_http_server(port, addr="127.0.0.1", registry=found.registry)
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=found.registry)
+    except OSError as error:
+        raise InvalidInput(f"port {port} cannot be had ({error.strerror}): give --metrics-port another") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def looked() -> None:
+    """Note that the loop is alive and came round."""
+    kept = observing.metrics()
+    if kept is not None:
+        kept.looked.set(time.time())
 
 
 def space_of(memories: Memories, key: str) -> Space:
@@ -143,6 +161,10 @@ def run_daemon(
             progress = stopper.progress(plan.job)
             return run_if_due(space, plan.job, plan.conditions, means=shared or Means(), progress=progress)
 
+        def wait(seconds: float) -> bool:
+            looked()
+            return stopper.wait(seconds)
+
         said = [f"{job} {text}" for job, text in when.items() if text]
         _log.info("started", extra={"fields": {"plans": said, "timezone": timezone}})
         Daemon(
@@ -150,7 +172,7 @@ def run_daemon(
             plans,
             run,
             clock=SystemClock(),
-            wait=stopper.wait,
+            wait=wait,
             told=lambda space, outcome: told(space.key, outcome),
         ).run()
         _log.info("stopped")
@@ -175,7 +197,9 @@ def run_worker(place: Place, terms: Terms, *, drain: bool, grace: float, metrics
                     kept.queue.labels(state).set(count)
 
         _log.info("started", extra={"fields": {"lease": terms.lease, "attempts": terms.most}})
-        worker = Worker(queue, lambda key: space_of(memories, key), run, terms=terms, stopper=stopper, told=hear)
+        worker = Worker(
+            queue, lambda key: space_of(memories, key), run, terms=terms, stopper=stopper, told=hear, looked=looked
+        )
         done = worker.run(drain=drain)
         _log.info("stopped", extra={"fields": {"tasks": done}})
         return done

@@ -6,6 +6,7 @@
 
 A process trains every shard whose turn it is by its rank, so no two train the same one and none waits
 for another. An adapter appears whole: what was killed is trained again by the next launch or by `distill` itself.
+On Ray: `on_ray`.
 """
 
 from __future__ import annotations
@@ -60,12 +61,29 @@ def train_share(folder: Path, rank: int, of: int, trainer: Trainer | None = None
 
     Raises InvalidInput without jobs, and TrainerFailed.
     """
-    jobs = sorted(path.parent for path in folder.glob("*/job/job.json"))
-    if not jobs:
+    mine = [home for n, home in enumerate(_homes(folder)) if n % of == rank]
+    return [train(home, trainer) for home in mine if not _trained(home)]
+
+
+def untrained(folder: Path) -> list[Path]:
+    """The jobs in `folder` that have no adapter yet. Raises InvalidInput when there are no jobs at all."""
+    return [home for home in _homes(folder) if not _trained(home)]
+
+
+def train(home: Path, trainer: Trainer | None = None) -> Path:
+    """Train one prepared job; its adapter's folder. Raises TrainerFailed."""
+    return (trainer or find_trainer()).train(home / "job", home / "out")
+
+
+def _homes(folder: Path) -> list[Path]:
+    found = sorted(path.parent.parent for path in folder.glob("*/job/job.json"))
+    if not found:
         raise InvalidInput(f"no job lies in {folder}: `memory-agent distill --prepare` says where it put them")
-    trainer = trainer or find_trainer()
-    mine = [home.parent for n, home in enumerate(jobs) if n % of == rank]
-    return [trainer.train(home / "job", home / "out") for home in mine if not (home / "out").is_dir()]
+    return found
+
+
+def _trained(home: Path) -> bool:
+    return (home / "out").is_dir()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -56,15 +56,20 @@ class Worker:
         terms: Terms = Terms(),
         stopper: Stopper | None = None,
         told: Callable[[Task, Outcome], None] | None = None,
+        looked: Callable[[], None] | None = None,
         name: str | None = None,
     ) -> None:
-        """`open_space` gives the space of a key, `run` carries a job out if it is due; `told` hears every outcome."""
+        """`open_space` gives the space of a key, `run` carries a job out if it is due.
+
+        `told` hears every outcome, `looked` is called after every look into the queue.
+        """
         self._queue = queue
         self._open = open_space
         self._run = run
         self._terms = terms
         self._stopper = stopper or Stopper()
         self._told = told
+        self._looked = looked
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
 
     def run(self, *, drain: bool = False) -> int:
@@ -74,11 +79,13 @@ class Worker:
             if self._terms.find_every and time.monotonic() >= look_at:
                 self._queue.put("consolidate", self._queue.find())
                 look_at = time.monotonic() + self._terms.find_every
-            if self.step() is not None:
-                done += 1
-            elif drain:
+            found = self.step() is not None
+            done += found
+            if self._looked is not None:
+                self._looked()
+            if not found and drain:
                 break
-            else:
+            if not found:
                 self._stopper.wait(self._terms.poll)
         return done
 

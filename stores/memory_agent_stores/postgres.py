@@ -251,12 +251,8 @@ class PostgresSpace(_Rows):
         """
         number = _lock_number(self._database.address.schema, self._key, name)
         with self._database.session() as db:
-            _announce(db)
             until = time.monotonic() + max(wait, 0)
-            while True:
-                row = db.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
-                if row and row[0]:
-                    break
+            while not _try_lock(db, number):
                 if time.monotonic() >= until:
                     raise StoreBusy(
                         f"{name} is already running{_holder(db, number)}; wait for it to end, or end that process"
@@ -270,15 +266,17 @@ def _lock_number(schema: str, key: str, name: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _announce(db: Link) -> None:
-    """Say in the connection's name who holds the lock, and have the server look whether we still live."""
+def _try_lock(db: Link, number: int) -> bool:
+    """Take the lock if it is free; say in the connection's name who has it, and have the server look if we live."""
     now = datetime.now(UTC).isoformat("T", "seconds")
     name = f"memory-agent {os.getpid()} {now} {socket.gethostname()}"
-    db.execute(
-        "SELECT set_config('application_name', %s, false), set_config('tcp_keepalives_idle', '30', false),"
-        " set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)",
-        (name[:63],),
-    )
+    row = db.execute(
+        "SELECT pg_try_advisory_lock(%s), set_config('application_name', %s, false),"
+        " set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),"
+        " set_config('tcp_keepalives_count', '3', false)",
+        (number, name[:63]),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _holder(db: Link, number: int) -> str:
@@ -309,13 +307,7 @@ class PostgresTransaction(_Rows):
         self._tenant = tenant_of(key)
         self._used = 0
         self._wrote = False
-        self._space = ledger.database.enter_space(db, key)
-        # A space that was moved here may be ahead of this store's sequence.
-        row = db.execute(
-            "SELECT greatest(nextval('ledger_position'), position + 1) FROM space WHERE id = %s", (self._space,)
-        ).fetchone()
-        assert row is not None
-        self.position = int(row[0])
+        self._space, self.position = ledger.database.enter_ledger(db, key)
 
     @contextmanager
     def _lent(self) -> Iterator[tuple[Link, int | None]]:

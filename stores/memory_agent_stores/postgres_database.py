@@ -53,9 +53,14 @@ _log = logging.getLogger(__name__)
 
 
 class Link(psycopg.Connection[Any]):
-    """A connection that remembers whose rows it was last set to see, and when it was last used."""
+    """A connection that remembers how it was last set, and when it was last used."""
 
     tenant: str = ""
+    """Whose rows it sees."""
+    commits: str = "on"
+    """The server's `synchronous_commit`: how durable a commit is."""
+    durable: bool = True
+    """Whether commits are as durable as that, or may be lost in a crash of the server."""
     used: float = 0.0
 
 
@@ -201,9 +206,11 @@ class Database:
             register_vector(db)
         path = [self.address.schema, *([row[0]] if row else []), "public"]
         db.execute(sql.SQL("SET search_path TO {}").format(sql.SQL(", ").join(map(sql.Identifier, path))))
-        db.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
+        row = db.execute("SHOW synchronous_commit").fetchone()
+        if row is not None and row[0] != "off":
+            db.commits = row[0]
+        else:
+            db.execute("SET synchronous_commit TO 'on'")
 
     def _warn(self, db: Link) -> None:
         row = db.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").fetchone()
@@ -232,25 +239,35 @@ class Database:
             raise StoreError(f"{where}: {_said(error)}") from error
 
     @contextmanager
-    def lend(self, tenant: str, wait: float = 30.0) -> Iterator[Link]:
-        """A connection for this thread that sees the rows of `tenant`; each statement commits by itself."""
+    def lend(self, tenant: str, wait: float = 30.0, *, durable: bool = True) -> Iterator[Link]:
+        """A connection for this thread that sees the rows of `tenant`; each statement commits by itself.
+
+        Without `durable` a commit does not wait for the disk: a crash of the server may undo it, in order, with
+        those after it. That is for what is derived, or found out again by itself.
+        """
         if self._closed:
             raise StoreError(f"{self.address.shown} is closed")
         with self.translated(), self._pool.connection(timeout=max(wait, 1.0)) as db:
-            if db.tenant != tenant:
-                db.execute("SELECT set_config('memory_agent.tenant', %s, false)", (tenant,))
-                db.tenant = tenant
+            if (db.tenant, db.durable) != (tenant, durable):
+                db.execute(
+                    "SELECT set_config('memory_agent.tenant', %s, false), set_config('synchronous_commit', %s, false)",
+                    (tenant, db.commits if durable else "off"),
+                )
+                db.tenant, db.durable = tenant, durable
             try:
                 yield db
             finally:
                 db.used = time.monotonic()
 
     @contextmanager
-    def writing(self, tenant: str, wait: float) -> Iterator[Link]:
-        """A connection within a transaction that commits when the block ends well; raise `psycopg.Rollback` to undo."""
+    def writing(self, tenant: str, wait: float, *, durable: bool = True) -> Iterator[Link]:
+        """A connection within a transaction that commits when the block ends well; raise `psycopg.Rollback` to undo.
+
+        `durable`: see `lend`.
+        """
         if self.joined() is not None:
             raise StoreError("a transaction is already open in this thread; put everything into that one")
-        with self.lend(tenant, wait) as db:
+        with self.lend(tenant, wait, durable=durable) as db:
             self._own.db = db
             try:
                 with db.transaction():
@@ -283,9 +300,25 @@ class Database:
                 "INSERT INTO space (tenant, key) VALUES (%s, %s) ON CONFLICT (key) DO NOTHING", (tenant_of(key), key)
             )
         row = db.execute("SELECT id FROM space WHERE key = %s FOR UPDATE", (key,)).fetchone()
+        return int(self._allowed(row, key)[0])
+
+    def enter_ledger(self, db: Link, key: str) -> tuple[int, int]:
+        """As `enter_space`, with the ledger position that the transaction has."""
+        if key not in self.spaces:
+            self.enter_space(db, key)
+        # The position is drawn under the lock. A space that was moved here may be ahead of this store's sequence.
+        row = db.execute(
+            "WITH held AS MATERIALIZED (SELECT id, position FROM space WHERE key = %s FOR UPDATE)"
+            " SELECT id, greatest(nextval('ledger_position'), position + 1) FROM held",
+            (key,),
+        ).fetchone()
+        id, position = self._allowed(row, key)
+        return int(id), int(position)
+
+    def _allowed(self, row: tuple[Any, ...] | None, key: str) -> tuple[Any, ...]:
         if row is None:
             raise StoreError(f"{self.address.shown}: the role may not work on space {key}")
-        return int(row[0])
+        return row
 
 
 def tenant_of(key: str) -> str:

@@ -5,6 +5,9 @@ milliseconds and overlooks nothing, where a graph over everybody's vectors, filt
 
 Vectors and the state they are true to are written in one transaction; called within an open transaction
 of this thread's ledger, in that one. Deleting an episode or fact from the ledger deletes its vector too.
+
+A transaction of its own does not wait for the disk: what a crash of the server undoes of it, it undoes with
+the state, and catching up does it again.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ class PostgresSpaceIndex:
             with self._database.translated():
                 yield joined, self._database.enter_space(joined, self._key)
             return
-        with self._database.writing(tenant_of(self._key), _WAIT) as db:
+        with self._database.writing(tenant_of(self._key), _WAIT, durable=False) as db:
             yield db, self._database.enter_space(db, self._key)
 
     def state(self, kind: str | None = None) -> IndexState | None:

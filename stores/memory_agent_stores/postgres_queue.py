@@ -3,6 +3,9 @@
 Workers take rows with FOR UPDATE SKIP LOCKED, so they do not wait for each other, and hold them by a
 lease that the server's clock measures. Every later change names the worker and the attempt: who lost a
 task to another cannot end it. The pool is the ledger's, and so is closing it.
+
+Only what somebody asked for waits for the disk. If the server crashes, a task that was taken or finished a
+moment before may be back as it was: it is run again, and finds that nothing is due.
 """
 
 from __future__ import annotations
@@ -29,13 +32,13 @@ class PostgresQueue:
         self._database = database
 
     @contextmanager
-    def _lent(self) -> Iterator[Link]:
-        with self._database.lend(EVERYBODY) as db:
+    def _lent(self, *, durable: bool = False) -> Iterator[Link]:
+        with self._database.lend(EVERYBODY, durable=durable) as db:
             yield db
 
     def put(self, job: str, spaces: Sequence[str]) -> int:
         """Add the job for these spaces, where it does not stand or run already; how many were added."""
-        with self._lent() as db:
+        with self._lent(durable=True) as db:
             db.execute(f"DELETE FROM job WHERE state = 'done' AND ended_at < now() - interval '{_KEPT}'")
             added = db.execute(
                 "INSERT INTO job (tenant, space, kind) SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])"
@@ -117,7 +120,7 @@ class PostgresQueue:
 
     def retry(self, id: int) -> bool:
         """Put a task that was set aside back into the queue; False when there is none of that id."""
-        with self._lent() as db:
+        with self._lent(durable=True) as db:
             back = db.execute(
                 "UPDATE job SET state = 'ready', attempts = 0, not_before = now(), ended_at = NULL"
                 " WHERE id = %s AND state = 'dead' AND NOT EXISTS (SELECT 1 FROM job other"

@@ -21,7 +21,9 @@ from memory_agent.scheduling.launch import prepare_jobs, train_share
 from memory_agent.testing import FrozenClock, HashEmbedder
 from memory_agent.testing.extractor import MarkedExtractor
 
-RECIPE = Recipe(epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=2, replay_prompts=2, text_every=0, rank=2)
+RECIPE = Recipe(
+    epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=2, replay_prompts=2, opener_rows=0, text_every=0, rank=2
+)
 OPTIONS = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=1)
 
 
@@ -42,7 +44,7 @@ def test_each_process_trains_its_share_and_distill_takes_it(tmp_path: Path) -> N
     student = tiny_student(tmp_path / "student")
     settings = Settings(student=str(student), threads=1)
     with Memory.open(
-        tmp_path / "m", user="Ann", embedder=HashEmbedder(16), settings=settings, clock=FrozenClock()
+        "memory://", user="Ann", embedder=HashEmbedder(16), settings=settings, clock=FrozenClock()
     ) as memory:
         said = ["{Ann | lives_in | Porto}", "{Rui | lives_in | Faro}", "{Eva | lives_in | Rome}"]
         memory.add([{"role": "user", "speaker": "Ann", "content": text} for text in said], session="s")

@@ -19,7 +19,8 @@ from memory_agent.records import Episode, Fact
 from memory_agent.space import open_backend
 from memory_agent.testing import HashEmbedder
 from memory_agent.testing.conformance import a_fact, an_episode, one_of_each
-from memory_agent_stores.postgres_database import Address
+from memory_agent_stores.postgres import PostgresLedger
+from memory_agent_stores.postgres_database import Address, Link
 from memory_agent_stores.sqlite import SqliteLedger
 
 STATE = IndexState("m", 3, 1)
@@ -310,3 +311,29 @@ def test_handles_share_one_pool_and_the_last_one_closes_it(postgres_url: str) ->
         assert first.ledger.spaces() == []
     with pytest.raises(StoreError, match="closed"):
         first.ledger.spaces()
+
+
+def test_only_what_is_derived_commits_without_waiting_for_the_disk(postgres_url: str) -> None:
+    with opened(postgres_url) as backend:
+        assert isinstance(backend.ledger, PostgresLedger)
+        database, queue, seen = backend.ledger.database, backend.queue, []
+        assert queue is not None
+
+        def note(db: Link) -> str:
+            row = db.execute("SHOW synchronous_commit").fetchone()
+            return str(row and row[0])
+
+        for _ in range(2):
+            with backend.ledger.space("default/a").transaction():
+                joined = database.joined()
+                assert joined is not None
+                seen.append(note(joined))
+            with database.writing("default", 1.0, durable=False) as db:
+                seen.append(note(db))
+            assert queue.take("w", lease=1, most=1) is None
+        assert seen == ["on", "off"] * 2
+        with database.lend("*", durable=False) as db:
+            assert note(db) == "off"
+        assert queue.put("consolidate", ["default/a"]) == 1
+        with database.lend("*") as db:
+            assert note(db) == "on", "what was handed in has to be there after a crash"

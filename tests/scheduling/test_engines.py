@@ -1,0 +1,122 @@
+"""Job folders trained by Ray and torchrun: the adapters are those that are trained here, and pass the same gate."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from students import tiny_student
+from test_launch import OPTIONS, RECIPE, Counting
+
+from memory_agent import distillation
+from memory_agent.config import Settings
+from memory_agent.errors import InvalidInput, TrainerFailed
+from memory_agent.memory import Memory
+from memory_agent.scheduling.launch import prepare_jobs, train_share
+from memory_agent.scheduling.on_ray import train_on_ray
+from memory_agent.testing import FrozenClock, HashEmbedder
+from memory_agent.testing.extractor import MarkedExtractor
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Memory]:
+    """A memory of two people, whose facts are two shards."""
+    settings = Settings(student=str(tiny_student(tmp_path / "student")), threads=1)
+    with Memory.open(
+        "memory://", user="Ann", embedder=HashEmbedder(16), settings=settings, clock=FrozenClock()
+    ) as memory:
+        said = ["{Ann | lives_in | Porto}", "{Rui | lives_in | Faro}"]
+        memory.add([{"role": "user", "speaker": "Ann", "content": text} for text in said], session="s")
+        memory.consolidate(extractor=MarkedExtractor())
+        yield memory
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def weights(folder: Path) -> dict[str, str]:
+    """The digest of each job's adapter."""
+    found = sorted(folder.glob("*/out/adapter_model.safetensors"))
+    return {path.parent.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def held(memory: Memory, tmp_path: Path, train: Callable[[Path], object]) -> None:
+    """Prepare the jobs, train them by `train` and, for comparing, here; the gate is passed by what `train` made."""
+    folders = prepare_jobs(memory.space, recipe=RECIPE, options=OPTIONS)
+    home = folders[0].parent
+    shutil.copytree(home, tmp_path / "here")
+    train_share(tmp_path / "here", 0, 1)
+    train(home)
+    assert len(folders) == 2
+    assert weights(home) == weights(tmp_path / "here"), "elsewhere the same job came out otherwise"
+    trainer = Counting()
+    report = distillation.distill(memory.space, recipe=RECIPE, options=OPTIONS, trainer=trainer)
+    assert (report.promoted, len(report.adapters), trainer.trained) == (True, 2, [])
+
+
+@pytest.fixture
+def ray_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Ray of this machine alone, with one worker for all tasks."""
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or it writes a token into the home folder
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for attempt in itertools.count():
+        try:
+            ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+            break
+        except Exception as error:  # Ray raises no other when its 30 seconds are over, and the machine may be busy
+            if attempt == 2 or "timed out" not in str(error):
+                raise
+    yield
+    ray.shutdown()
+
+
+def test_ray_trains_a_shard_a_task_and_says_which_failed(ray_here: None, memory: Memory, tmp_path: Path) -> None:
+    def train(home: Path) -> None:
+        broken = home / "broken" / "job"
+        broken.mkdir(parents=True)
+        (broken / "job.json").write_text("{}")
+        with pytest.raises(TrainerFailed, match="broken"):
+            train_on_ray(home)
+        shutil.rmtree(home / "broken")
+        assert train_on_ray(home) == [], "all are trained, although one failed"
+
+    held(memory, tmp_path, train)
+    with pytest.raises(InvalidInput, match="distill --prepare"):
+        train_on_ray(tmp_path / "student")
+
+
+@pytest.mark.soak
+def test_the_command_starts_a_ray_of_its_own(memory: Memory, tmp_path: Path) -> None:
+    def train(home: Path) -> None:
+        command = [sys.executable, "-m", "memory_agent.scheduling.on_ray", str(home)]
+        said = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stderr
+        assert said.stdout.count("trained ") == 2
+
+    held(memory, tmp_path, train)
+
+
+@pytest.mark.soak
+def test_torchrun_with_two_processes(memory: Memory, tmp_path: Path) -> None:
+    def train(home: Path) -> None:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+        said = subprocess.run(
+            [*command, "memory_agent.scheduling.launch", str(home)],
+            env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stderr
+        assert sorted(line.split(" trained ")[0] for line in said.stdout.splitlines()) == [
+            "process 0 of 2",
+            "process 1 of 2",
+        ]
+
+    held(memory, tmp_path, train)
