@@ -12,11 +12,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from typer.testing import CliRunner
 
 from memory_agent.cli.main import app
+from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
 from memory_agent.testing import HashEmbedder
 
@@ -83,7 +85,7 @@ def test_a_worker_is_watched_and_stopped(
     for text in (scraper.said, ran.stderr):
         assert "heliotrope" not in text
     assert "ann" not in scraper.said, "a label names a user"
-    with pytest.raises(OSError):
+    with pytest.raises(URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
 
 
@@ -93,5 +95,5 @@ def test_a_port_that_is_taken_is_named(postgres_url: str, logs: None) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         ran = CliRunner().invoke(app, ["worker", "--store", postgres_url, "--drain", "--metrics-port", port])
-    assert ran.exit_code == 2, ran.output
-    assert port in ran.output
+    assert isinstance(ran.exception, InvalidInput)
+    assert port in str(ran.exception)
