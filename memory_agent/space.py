@@ -72,8 +72,8 @@ class Space:
     folder: Path
     """Where this space's adapters and training jobs lie; made when first needed."""
     settings: Settings
-    derived: Path | None = None
-    """Where derived files may lie between processes; None where others may forget without this host knowing."""
     clock: Clock = field(default_factory=SystemClock)
     reranker: Reranker | None = None
     """Ranks the best hits of a search anew, within `settings.rerank_ms`."""
+    derived: Path | None = None
+    """Where derived files may lie between processes; None where others may forget without this host knowing."""

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,6 +185,27 @@ def test_two_daemons_never_run_the_same_job(world: World) -> None:
     late = world.daemon(NIGHTLY)
     late.step()
     assert world.spaces[0].ledger.count(Run) == 1, "the second daemon ran what the first had done"
+
+
+def test_two_daemons_over_three_weeks_run_each_job_once(tmp_path: Path) -> None:
+    """Two daemons on one store, each with handles of its own, look at the same moments for three weeks."""
+    worlds = [World(str(tmp_path / "store"), users=1) for _ in range(2)]
+    daemons = [world.daemon(NIGHTLY) for world in worlds]
+    with ThreadPoolExecutor(2) as pool:
+        for hour in range(0, 21 * 24, 6):
+            list(pool.map(Daemon.step, daemons))
+            if hour % 24 == 12:
+                worlds[0].say(worlds[0].spaces[0])
+            for world in worlds:
+                world.clock.tick(6 * 3600)
+    assert [outcome for world in worlds for outcome in world.told if outcome.ending == "failed"] == []
+    done = sorted(at for world in worlds for _, _, at in world.runs)
+    assert done == [START + timedelta(days=day, hours=6) for day in range(1, 21)], (
+        "a night was done twice, or not at all"
+    )
+    assert worlds[1].spaces[0].ledger.count(Run) == 20
+    for world in worlds:
+        world.close()
 
 
 def test_a_failing_job_is_tried_again_and_does_not_hold_up_others(world: World) -> None:
