@@ -8,6 +8,7 @@
     ├── StoreError                   the store could not do it; nothing was half written
     │   ├── StoreBusy                another process holds the writer's or the job's lock
     │   ├── StoreCorrupt             the ledger is damaged; restore it from a backup
+    │   ├── StoreUnwritable          the disk is full, read-only or failing; what was acknowledged stands
     │   ├── StoreTooNew              the store was written by a newer release
     │   ├── BackupDamaged            a backup is not whole; nothing was restored from it
     │   ├── SealBroken               an encrypted file was altered or cut off, or this is not its key
@@ -62,6 +63,10 @@ class StoreBusy(StoreError):
 
 class StoreCorrupt(StoreError):
     """The ledger is damaged; restore it from a backup."""
+
+
+class StoreUnwritable(StoreError):
+    """The disk is full, read-only or failing: this was not written, and what was acknowledged before stands."""
 
 
 class StoreTooNew(StoreError):

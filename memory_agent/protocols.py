@@ -150,6 +150,40 @@ class Portable(Protocol):
         ...
 
 
+class FrozenSpace(Reader, Protocol):
+    """One space as it was when a snapshot was taken."""
+
+    def position(self) -> int: ...
+
+    def audit_chain(self) -> list[AuditEntry]: ...
+
+    def rows(self, kind: type[Stored], *, after: int = -1, limit: int = 1000) -> list[LedgerRow]: ...
+
+
+class Snapshot(Protocol):
+    """A whole ledger as it was at one moment, whatever is written meanwhile."""
+
+    def space(self, key: str) -> FrozenSpace: ...
+
+    def spaces(self) -> list[str]: ...
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A ledger that can be read as it was at one moment; writers need not wait for that."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]: ...
+
+
+@runtime_checkable
+class Repairable(Protocol):
+    """A ledger that can make anew what it derives from its own rows."""
+
+    def repair(self) -> None:
+        """Write word indexes and lookup structures anew, in one transaction; rows and audit stay as they are."""
+        ...
+
+
 class Ledger(Protocol):
     """The store of record."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -72,36 +73,35 @@ def keep(
     place.emit({"id": id, "kept": not off}, lambda out: out.print("Let go." if off else "Kept.", markup=False))
 
 
-def doctor(place: Place) -> None:
-    """Check that a store is whole; exit code 1 when it is not."""
-    from memory_agent.records import STORED
+def doctor(
+    place: Place,
+    repair: Annotated[bool, typer.Option("--repair", help="Make anew what is derived and wrong.")] = False,
+) -> None:
+    """Check that a store is whole, of one user or of all; exit code 1 when it is not."""
+    from memory_agent.cli.running import keys_of, space_of
+    from memory_agent.config import Settings
+    from memory_agent.doctor import examine
+    from memory_agent.memories import Memories
 
-    with place.memory() as memory:
-        problems = memory.check()
-        space = memory.space
-        counts = {kind.kind: space.ledger.count(kind) for kind in STORED}
-        states = {kind: space.index.state(kind) for kind in ("episode", "fact")}
-        index = {kind: state.position for kind, state in states.items() if state}
-        models = sorted({state.model for state in states.values() if state})
-        found: dict[str, Any] = {
-            "problems": problems,
-            "records": counts,
-            "position": space.ledger.position(),
-            "indexed_to": index,
-            "embedders": models,
-        }
+    settings = Settings.load(store=place.store, tenant=place.tenant)
+    with Memories(settings=settings) as memories:
+        keys = keys_of(memories, replace(place, user=place.user or settings.user or None))
+        found = examine(memories.backend, [space_of(memories, key) for key in keys], repair=repair)
 
     def show(out: Console) -> None:
-        out.print(", ".join(f"{n} {kind}" for kind, n in counts.items() if n) or "The store is empty.", markup=False)
-        for kind, position in index.items():
-            out.print(f"{kind} vectors true to position {position} of {found['position']}", markup=False)
-        for problem in problems:
-            out.print(problem, style="red", markup=False)
-        if not problems:
+        counts = ", ".join(f"{n} {kind}" for kind, n in found.records.items() if n)
+        out.print(counts or "The store is empty.", markup=False)
+        for kind, position in found.indexed_to.items():
+            out.print(f"{kind} vectors true to position {position} of {found.position}", markup=False)
+        for problem in found.problems:
+            state = "mended" if problem.repaired else "can be mended with --repair" if problem.repairable else ""
+            words = f"{problem.invariant}: {problem.space} {problem.what}".replace("  ", " ")
+            out.print(f"{words} ({state})" if state else words, style="red", markup=False)
+        if found.whole:
             out.print("The store is whole.", style="green")
 
-    place.emit(found, show)
-    if problems:
+    place.emit({**found.model_dump(), "whole": found.whole}, show)
+    if not found.whole:
         raise typer.Exit(exits.FAILED)
 
 

@@ -38,6 +38,7 @@ from memory_agent_stores.rows import (
     key_of,
     must_be_empty,
     next_entry,
+    parse,
     where,
 )
 from memory_agent_stores.text import SEARCHED, searched_text
@@ -76,6 +77,14 @@ class PostgresLedger:
                 for kind in SEARCHED:
                     problems += [f"space {key}: {problem}" for problem in _check_words(db, number, kind)]
         return problems
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresSnapshot]:
+        """The ledger as it is now, read in one transaction that nobody waits for."""
+        with self.database.translated(), self.database.direct() as db:
+            db.execute("SELECT set_config('memory_agent.tenant', %s, false)", (EVERYBODY,))
+            db.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield PostgresSnapshot(self, db)
 
     def compact(self) -> None:
         """Give space back and drop what was deleted.
@@ -165,7 +174,7 @@ class _Rows:
                 f"SELECT body FROM {kind.kind} WHERE space = %s{condition} ORDER BY seq {order}{limit}",
                 (space, *values),
             ).fetchall()
-        return [kind.model_validate_json(body) for (body,) in rows]
+        return [parse(kind, body) for (body,) in rows]
 
     def count(self, kind: type[Stored], query: Query = Query()) -> int:
         """How many records of that kind fit the query, its `limit` apart."""
@@ -259,6 +268,34 @@ class PostgresSpace(_Rows):
                     )
                 time.sleep(0.02)
             yield
+
+
+class PostgresSnapshot:
+    """A PostgresLedger as it was at one moment, as far as the role may see it."""
+
+    def __init__(self, ledger: PostgresLedger, db: Link) -> None:
+        self._ledger = ledger
+        self._db = db
+
+    def space(self, key: str) -> FrozenPostgresSpace:
+        return FrozenPostgresSpace(self._ledger, key, self._db)
+
+    def spaces(self) -> list[str]:
+        rows = self._db.execute("SELECT key FROM space WHERE position > 0").fetchall()
+        return sorted(key for (key,) in rows)
+
+
+class FrozenPostgresSpace(PostgresSpace):
+    """One space of a snapshot."""
+
+    def __init__(self, ledger: PostgresLedger, key: str, db: Link) -> None:
+        super().__init__(ledger, key)
+        self._db = db
+
+    @contextmanager
+    def _lent(self) -> Iterator[tuple[Link, int | None]]:
+        found = self._db.execute("SELECT id FROM space WHERE key = %s", (self._key,)).fetchone()
+        yield self._db, int(found[0]) if found else None
 
 
 def _lock_number(schema: str, key: str, name: str) -> int:

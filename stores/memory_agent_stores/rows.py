@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from memory_agent.auditing import digest_of
-from memory_agent.errors import InvalidInput
-from memory_agent.protocols import LedgerRow, Query
+from memory_agent.errors import InvalidInput, StoreCorrupt
+from memory_agent.protocols import LedgerRow, Query, R
 from memory_agent.records import AuditEntry, Fact, Stored
 
 KEYS: dict[str, tuple[str, ...]] = {Fact.kind: ("id", "version")}
@@ -24,6 +26,18 @@ SHIFT = 24
 def key_of(record: Stored) -> tuple[object, ...]:
     """The key of `record` within its space and kind."""
     return (record.id, record.version) if isinstance(record, Fact) else (record.id,)
+
+
+def parse(kind: type[R], body: str) -> R:
+    """The record that a row's JSON holds. Raises StoreCorrupt, naming the kind and no content."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        where = ", ".join(sorted({str(part) for each in error.errors() for part in each["loc"][:1]})) or "its JSON"
+        raise StoreCorrupt(
+            f"a stored {kind.kind} cannot be read ({where}): it was altered outside this library; "
+            "`memory-agent doctor` says what else is wrong, and `memory-agent restore` puts a backup in its place"
+        ) from error
 
 
 def in_batches(rows: Iterable[LedgerRow], size: int = 500) -> Iterator[tuple[type[Stored], list[LedgerRow]]]:
@@ -108,13 +122,6 @@ def check_query(kind: type[Stored], query: Query) -> None:
         raise InvalidInput(f"{kind.kind}s have no searched text for text_after and text_until")
 
 
-def words_table(db: sqlite3.Connection, space: int, kind: type[Stored]) -> str | None:
-    """The name of the word index of `kind` in a space, or None when nothing was ever indexed there."""
-    name = f"words_{space}_{kind.kind}"
-    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchone()
-    return name if found else None
-
-
 def broken_links(entries: list[AuditEntry], head: str) -> list[str]:
     """What is wrong with an audit chain whose last digest ought to be `head`."""
     problems = []
@@ -164,17 +171,3 @@ def check_chain(db: sqlite3.Connection, space: int, key: str) -> list[str]:
     if len(entries) != count:
         problems.append(f"the audit chain holds {len(entries)} entries of {count}")
     return [f"space {key}: {problem}" for problem in problems]
-
-
-def check_words(db: sqlite3.Connection, space: int, key: str, kind: type[Stored]) -> list[str]:
-    """Whether a word index holds the rows that it should, and only those."""
-    current = " AND retired_at IS NULL" if kind is Fact else ""
-    due = {row for (row,) in db.execute(f"SELECT row FROM {kind.kind} WHERE space = ?{current}", (space,))}
-    table = words_table(db, space, kind)
-    held = {row for (row,) in db.execute(f"SELECT rowid FROM {table}")} if table else set()
-    problems = []
-    if due - held:
-        problems.append(f"space {key}: {len(due - held)} {kind.kind}s are missing from the word index")
-    if held - due:
-        problems.append(f"space {key}: the word index holds {len(held - due)} {kind.kind}s that are gone")
-    return problems

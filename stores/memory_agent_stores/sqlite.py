@@ -12,14 +12,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from memory_agent.errors import StoreBusy, StoreCorrupt, StoreError
-from memory_agent.protocols import LedgerRow, Query, R
+from memory_agent.errors import StoreBusy, StoreCorrupt, StoreError, StoreUnwritable
+from memory_agent.protocols import LedgerRow, Query, R, Snapshot
 from memory_agent.records import AuditEntry, Stored
 from memory_agent_stores.locks import job_lock
 from memory_agent_stores.migrations import migrate
@@ -27,20 +27,25 @@ from memory_agent_stores.rows import (
     KEYS,
     SHIFT,
     check_chain,
-    check_words,
     encode,
     in_batches,
     key_of,
     must_be_empty,
     next_entry,
+    parse,
     read_chain,
     where,
-    words_table,
 )
+from memory_agent_stores.sqlite_words import check_words, optimize_words, rewrite_words, words_table, write_words
 from memory_agent_stores.text import SEARCHED, match_expression, searched_text, segment
 
 FILE = "ledger.sqlite"
-_TOKENIZER = "porter unicode61 remove_diacritics 2"
+_UNWRITABLE = (
+    "database or disk is full",
+    "disk I/O error",
+    "attempt to write a readonly database",
+    "unable to open database file",
+)
 _BUSY = ("database is locked", "database table is locked", "database schema is locked")
 
 
@@ -54,8 +59,10 @@ def _translated(path: Path) -> Iterator[None]:
             raise StoreBusy(
                 f"another process is writing to {path}; try again, or wait longer (MEMORY_AGENT_LOCK_WAIT)"
             ) from error
-        if "malformed" in str(error):
+        if "malformed" in str(error) or "Could not decode" in str(error):
             raise _corrupt(path, error) from error
+        if str(error) in _UNWRITABLE:
+            raise StoreUnwritable(f"{path}: {error}; nothing was written, and what was there stands") from error
         raise StoreError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
@@ -65,8 +72,9 @@ def _translated(path: Path) -> Iterator[None]:
 
 def _corrupt(path: Path, error: Exception) -> StoreCorrupt:
     return StoreCorrupt(
-        f"{path} is damaged ({error}): put a backup in its place, or save what can be read with "
-        f"`sqlite3 {path.name} .recover | sqlite3 recovered.sqlite` and move that file here"
+        f"{path} is damaged ({error}): move {path.parent} away and put a backup in its place with "
+        "`memory-agent restore`, or save what can be read with "
+        f"`sqlite3 {path.name} .recover | sqlite3 recovered.sqlite`"
     )
 
 
@@ -192,6 +200,23 @@ class SqliteLedger:
             return [str(error)]
         return problems
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The ledger as it is now, copied page by page into a temporary file without a name; nobody waits for it."""
+        from memory_agent_stores.sqlite_snapshot import SqliteSnapshot
+
+        with self.reading() as db, closing(sqlite3.connect("", check_same_thread=False)) as copy:
+            db.backup(copy)
+            yield SqliteSnapshot(self, copy)
+
+    def repair(self) -> None:
+        """Write the lookup and word indexes anew from the rows, in one transaction."""
+        with self.writing(30.0) as db:
+            db.execute("REINDEX")
+            for number, _ in db.execute("SELECT id, key FROM space").fetchall():
+                for kind in SEARCHED:
+                    rewrite_words(db, number, kind)
+
     def compact(self) -> None:
         """Give space back and leave no byte of what was deleted in any file.
 
@@ -202,8 +227,7 @@ class SqliteLedger:
             db.execute("PRAGMA busy_timeout = 30000")
             for number, _ in db.execute("SELECT id, key FROM space").fetchall():
                 for kind in SEARCHED:
-                    if table := words_table(db, number, kind):
-                        db.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+                    optimize_words(db, number, kind)
             db.execute("VACUUM")
             busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
@@ -239,7 +263,7 @@ class _Rows:
                 f"SELECT body FROM {kind.kind} WHERE space = ?{condition} ORDER BY {key} {order}{limit}",
                 (space, *values),
             ).fetchall()
-        return [kind.model_validate_json(body) for (body,) in rows]
+        return [parse(kind, body) for (body,) in rows]
 
     def count(self, kind: type[Stored], query: Query = Query()) -> int:
         """How many records of that kind fit the query, its `limit` apart."""
@@ -383,7 +407,7 @@ class SqliteTransaction(_Rows):
             body = record.model_copy(update={"position": self.position}).model_dump_json()
             rows.append((row, self._space, *key, (self.position << SHIFT) + place, *texted, *columns, body))
         self._insert(kind, names, rows)
-        self._words(kind, gone, come)
+        write_words(self._db, self._space, kind, gone, come)
 
     def _insert(self, kind: type[Stored], names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Insert or replace rows: the columns `names`, then the body."""
@@ -403,14 +427,14 @@ class SqliteTransaction(_Rows):
             made: list[tuple[object, ...]] = []
             come: list[tuple[int, str]] = []
             for row in batch:
-                record, number = kind.model_validate_json(row.body), self._next_row(kind.kind)
+                record, number = parse(kind, row.body), self._next_row(kind.kind)
                 columns = [encode(getattr(record, column)) for column in kind.columns]
                 texted = [row.texted] if searched else []
                 made.append((number, self._space, *key_of(record), row.seq, *texted, *columns, row.body))
                 if searched and (text := searched_text(record)) is not None:
                     come.append((number, segment(text)))
             self._insert(kind, [*names, *kind.columns], made)
-            self._words(kind, [], come)
+            write_words(self._db, self._space, kind, [], come)
         for n, entry in enumerate(audit, 1):
             self._add_entry(n, entry)
         self._db.execute("UPDATE store SET position = max(position, ?)", (position,))
@@ -423,7 +447,7 @@ class SqliteTransaction(_Rows):
             f"SELECT row, texted, body FROM {kind.kind} WHERE space = ? AND id IN (SELECT value FROM json_each(?))",
             (self._space, json.dumps(ids)),
         ):
-            record = kind.model_validate_json(body)
+            record = parse(kind, body)
             found[key_of(record)] = (row, texted, searched_text(record), getattr(record, "at", None))
         return found
 
@@ -433,22 +457,14 @@ class SqliteTransaction(_Rows):
         self._rows[table] += 1
         return self._rows[table]
 
-    def _words(self, kind: type[Stored], gone: list[tuple[int, str]], come: list[tuple[int, str]]) -> None:
-        """Keep the word index level with what was written; rows as (row number, segmented text)."""
-        if not gone and not come:
-            return
-        table = f"words_{self._space}_{kind.kind}"
-        if not words_table(self._db, self._space, kind):
-            self._db.execute(f"CREATE VIRTUAL TABLE {table} USING fts5(text, content='', tokenize='{_TOKENIZER}')")
-        self._db.executemany(f"INSERT INTO {table} ({table}, rowid, text) VALUES ('delete', ?, ?)", gone)
-        self._db.executemany(f"INSERT INTO {table} (rowid, text) VALUES (?, ?)", come)
-
     def delete(self, kind: type[Stored], ids: Sequence[str]) -> None:
         """Remove rows (all versions); nothing of them stays readable in the file after `compact`."""
         listed = json.dumps(list(ids))
         if kind in SEARCHED:
             old = self._old(kind, list(ids)).values()
-            self._words(kind, [(row, segment(text)) for row, _, text, _ in old if text is not None], [])
+            write_words(
+                self._db, self._space, kind, [(row, segment(text)) for row, _, text, _ in old if text is not None], []
+            )
         deleted = self._db.execute(
             f"DELETE FROM {kind.kind} WHERE space = ? AND id IN (SELECT value FROM json_each(?))", (self._space, listed)
         )

@@ -1,0 +1,31 @@
+"""kill -9 at random instants while everything is done by turns, on SQLite with Chroma and on PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import harness
+import life
+import pytest
+from harness import kill_repeatedly
+
+harness.PRELOAD += life.PRELOAD
+
+
+LONG = [pytest.param(100, marks=pytest.mark.soak, id=f"soak{n}") for n in range(10)]
+"""A thousand kills, each hundred on a store that begins empty: lives get slow as they get long."""
+
+
+@pytest.mark.parametrize("kills", [8, *LONG])
+def test_kill_during_a_life_on_sqlite_and_chroma(tmp_path: Path, kills: int) -> None:
+    life.prepare(tmp_path / "store")
+    kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5)
+    life.tell(tmp_path / "store")
+
+
+@pytest.mark.parametrize("kills", [6, *LONG])
+def test_kill_during_a_life_on_postgres(tmp_path: Path, postgres_url: str, kills: int) -> None:
+    (tmp_path / "url").write_text(postgres_url)
+    life.prepare(tmp_path / "store")
+    kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5)
+    life.tell(tmp_path / "store")
