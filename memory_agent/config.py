@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from memory_agent.errors import InvalidInput
 
@@ -68,6 +68,10 @@ class Settings(BaseModel):
     """Rules of expiry ("episode=365d, fact:volatile=90d"), for `expire`; nothing expires without one."""
     decay: str = ""
     """Half-life of a memory's rank ("180d"); empty for none: age then counts only where the question asks for it."""
+    backup_key: SecretStr = SecretStr("")
+    """Secret that backups are encrypted with, of 16 characters or more; empty for none."""
+    backup_key_file: str = ""
+    """File that holds that secret, readable by its owner alone and apart from the backups; empty for none."""
     lock_wait: float = 30.0
     """Seconds to wait for another writer before StoreBusy."""
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import Field
 
 from memory_agent.errors import InvalidInput, StoreError
-from memory_agent.protocols import Backend, LedgerRow, Portable, Progress, SpaceLedger
+from memory_agent.protocols import Backend, FrozenSpace, LedgerRow, Portable, Progress, SpaceLedger
 from memory_agent.records import STORED, Record
-from memory_agent.space import open_backend
+from memory_agent.space import open_backend, space_folder
 
 _BATCH = 1000
 _INDEXED = ("episode", "fact")
@@ -97,15 +97,15 @@ class _Moving:
         position = self._there.ledger.space(key).position()
         if position == 0:
             return False
-        if position != self._here.ledger.space(key).position() or _digest(here) != _digest(there):
+        if position != self._here.ledger.space(key).position() or digest_of(here) != digest_of(there):
             raise InvalidInput(f"the target holds other memories of {key}; move into a store that has none of them")
         return True
 
     def _copy(self, key: str) -> None:
         source = self._here.ledger.space(key)
         here, there = _portable(self._here, key), _portable(self._there, key)
-        there.restore(self._counted(_all_rows(here)), source.audit_chain(), source.position())
-        if _digest(here) != _digest(there):
+        there.restore(self._counted(all_rows(here)), source.audit_chain(), source.position())
+        if digest_of(here) != digest_of(there):
             raise StoreError(f"what was written of {key} differs from what was read: remove the target and try again")
         if source.audit_chain() != self._there.ledger.space(key).audit_chain():
             raise StoreError(f"the audit chain of {key} did not come over whole: remove the target and try again")
@@ -135,11 +135,10 @@ class _Moving:
 
     def _copy_files(self, key: str) -> None:
         """Adapters and the like; each file appears whole or not at all."""
-        name = key.replace("/", "@")
-        source, target = self._here.folder / "spaces" / name, self._there.folder / "spaces" / name
+        source, target = space_folder(self._here.folder, key), space_folder(self._there.folder, key)
         if not source.is_dir() or target.exists():
             return
-        fresh = target.with_name(f".new-{name}")
+        fresh = target.with_name(f".new-{target.name}")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(source, fresh)
         fresh.rename(target)
@@ -153,7 +152,8 @@ def _portable(backend: Backend, key: str) -> Portable:
     return space
 
 
-def _all_rows(space: Portable) -> Iterator[LedgerRow]:
+def all_rows(space: FrozenSpace | Portable) -> Iterator[LedgerRow]:
+    """Every row of a space, kind by kind, each in ledger order."""
     for kind in STORED:
         after = -1
         while batch := space.rows(kind, after=after, limit=_BATCH):
@@ -161,9 +161,14 @@ def _all_rows(space: Portable) -> Iterator[LedgerRow]:
             after = batch[-1].seq
 
 
-def _digest(space: Portable) -> str:
+def digest_of(space: FrozenSpace | Portable) -> str:
     """SHA-256 over every row as it is kept."""
     whole = hashlib.sha256()
-    for row in _all_rows(space):
-        whole.update(f"{row.kind.kind}\0{row.seq}\0{row.texted}\0{row.body}\0".encode())
+    for row in all_rows(space):
+        whole.update(row_bytes(row))
     return whole.hexdigest()
+
+
+def row_bytes(row: LedgerRow) -> bytes:
+    """A row as it goes into the digest of its space."""
+    return f"{row.kind.kind}\0{row.seq}\0{row.texted}\0{row.body}\0".encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memory_agent.config import Settings
 from memory_agent.protocols import Backend, Clock, Reranker
-from memory_agent.space import Space, SystemClock, open_backend, space_key
+from memory_agent.space import Space, SystemClock, open_backend, space_folder, space_key
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -69,7 +69,7 @@ def bind(
     from memory_agent.models.reranker import load_reranker
 
     key = space_key(tenant, user)
-    folder = backend.folder / "spaces" / key.replace("/", "@")
+    folder = space_folder(backend.folder, key)
     return Space(
         key=key,
         tenant=tenant,

@@ -58,6 +58,19 @@ def open_backend(url: str) -> Backend:
     raise UnknownStore(f"no installed store serves {scheme}:// (known: {known})")
 
 
+def space_folder(folder: Path, key: str) -> Path:
+    """Where the files of a space lie in a store's folder."""
+    return folder / "spaces" / key.replace("/", "@")
+
+
+def path_of(url: str) -> Path | None:
+    """The folder that a path or a sqlite:/// URL names, in which the whole store lies; None of any other store."""
+    scheme, found, rest = url.partition("://")
+    if found and scheme != "sqlite":
+        return None
+    return Path(rest.removeprefix("/") if found else url).expanduser().absolute()
+
+
 @dataclass(frozen=True)
 class Space:
     """One user's ledger, index, models and folder; what every module below `Memory` works on."""

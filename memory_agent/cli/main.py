@@ -20,6 +20,7 @@ from memory_agent.cli import (
     operate,
     privacy,
     recall,
+    safe,
     serve,
     take,
     tend,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (take, recall, look, learn, adapters, care, tend, guard, privacy, operate, serve):
+for family in (take, recall, look, learn, adapters, care, safe, tend, guard, privacy, operate, serve):
     family.register(app)
 app.add_typer(measure.app, name="eval")
 app.add_typer(measure.bench, name="bench")

@@ -136,6 +136,9 @@ class _Forgetting:
             claims.update((c.id, c) for c in said)
         began = self._began(claims.values())
         touched = {c.subject_id for c in claims.values()} | {c.object_id for c in claims.values() if c.object_id}
+        if doomed:  # of a turn that was corrected, earlier versions hold what no claim says any more
+            told = [f for f in self._tx.select(Fact) if _rests_on(f, doomed)]
+            touched |= {id for f in told for id in (f.subject_id, f.object_id) if id}
         self._delete(Claim, claims)
         self._delete(Episode, doomed)
         self._delete(Rejection, [r.id for r in self._tx.select(Rejection, Query(where={"episode_id": sorted(doomed)}))])
@@ -281,7 +284,8 @@ class _Forgetting:
             standing = id in derived and last.retired_at is None and derived[id].matches(last)
             kept = [] if id not in derived else [
                 f for f in rows.values()
-                if f.recorded_at < began or (standing and not _knew(f, gone, doomed, derived))
+                if not _rests_on(f, doomed)
+                and (f.recorded_at < began or (standing and not _knew(f, gone, doomed, derived)))
             ]  # fmt: skip
             if len(kept) == len(rows):
                 continue
@@ -358,9 +362,14 @@ def _cuts(claim: Claim, left: Sequence[Claim]) -> list[tuple[int, int]]:
     return words if others and words and fold(claim.object) not in needed else [(claim.start, claim.end)]
 
 
+def _rests_on(fact: Fact, episodes: set[str]) -> bool:
+    """Whether the version quotes one of these turns."""
+    return any(source.episode_id in episodes for source in fact.sources)
+
+
 def _knew(fact: Fact, spans: set[tuple[str, int, int]], episodes: set[str], standing: Iterable[str]) -> bool:
     """Whether the version rests on one of the spans or turns, or fell because of a fact that is no more."""
-    if any(s.episode_id in episodes or (s.episode_id, s.start, s.end) in spans for s in fact.sources):
+    if _rests_on(fact, episodes) or any((s.episode_id, s.start, s.end) in spans for s in fact.sources):
         return True
     return fact.because is not None and fact.because.partition(" ")[0] not in set(standing)
 

@@ -10,7 +10,7 @@ from memory_agent.distillation import registry
 from memory_agent.doctor.finding import Finding, Subject, listed
 from memory_agent.errors import NotFound, TrainerFailed
 from memory_agent.protocols import Query
-from memory_agent.records import Adapter, Claim, Entity, Episode, Fact, Summary
+from memory_agent.records import Adapter, Claim, Entity, Episode, Fact, Summary, Tombstone
 from memory_agent.retrieval import index
 from memory_agent.semantic.entities import Directory
 from memory_agent.semantic.ontology import load
@@ -33,14 +33,17 @@ def facts(subject: Subject) -> Iterator[Finding]:
 
 
 def lineage(subject: Subject) -> Iterator[Finding]:
-    """Each version of a fact quotes turns that are there and say so."""
+    """Each version of a fact rests on turns that are there; the current one quotes what they say.
+
+    An older one may quote what a turn said before it was corrected.
+    """
     loose, misquoted = set(), set()
     for fact in subject.facts:
         for source in fact.sources:
             turn = subject.episodes.get(source.episode_id)
             if turn is None:
                 loose.add(fact.id)
-            elif turn.content[source.start : source.end] != source.quote:
+            elif fact.retired_at is None and turn.content[source.start : source.end] != source.quote:
                 misquoted.add(fact.id)
     if loose:
         yield Finding("lineage", f"facts rest on turns that are gone: {listed(sorted(loose))}", cure="facts")
@@ -73,22 +76,26 @@ def _is_as_made(space: Space, adapter: Adapter) -> bool:
 
 
 def vectors(subject: Subject) -> Iterator[Finding]:
-    """The vector index is not ahead of the ledger and, where it is level with it, holds what the ledger holds.
+    """The vector index is not ahead of the ledger, and holds what the ledger holds.
 
-    One that lags behind is no fault: it is brought level when the memory is opened.
+    What came, changed or went since the position that it is true to is left out: it is brought level when the memory
+    is opened.
     """
-    position = subject.held.position()
+    position, ledger = subject.held.position(), subject.space.ledger
     for kind, living in ((Episode, set(subject.episodes)), (Fact, {fact.id for fact in subject.current})):
         state = subject.space.index.state(kind.kind)
         if state is None:
             continue
-        held = subject.space.index.ids(kind.kind) if state.position == position else living
-        if subject.space.ledger.position() != position:
+        held = subject.space.index.ids(kind.kind)
+        if ledger.position() != position:
             return  # somebody is writing
         if state.position > position:
             yield Finding("derived", f"{kind.kind} vectors are of a later ledger than this", cure="vectors")
-        elif held != living:
-            missing, surplus = sorted(living - held), sorted(held - living)
+            continue
+        due = {record.id for record in subject.held.select(kind, Query(text_after=state.position))}
+        due |= {stone.of_id for stone in subject.held.select(Tombstone, Query(after=state.position))}
+        missing, surplus = sorted(living - held - due), sorted(held - living - due)
+        if missing or surplus:
             what = f"{len(missing)} {kind.kind} vectors are missing and {len(surplus)} are of what is gone"
             yield Finding("derived", f"{what}: {listed(missing + surplus)}", cure="vectors")
 
@@ -102,7 +109,9 @@ def _mend_facts(space: Space) -> None:
         doomed = {
             (fact.id, fact.version)
             for fact in versions
-            if any(contents.get(s.episode_id, "")[s.start : s.end] != s.quote for s in fact.sources)
+            for source in fact.sources
+            if (content := contents.get(source.episode_id)) is None
+            or (fact.retired_at is None and content[source.start : source.end] != source.quote)
         }
         ids = sorted({id for id, _ in doomed})
         if ids:

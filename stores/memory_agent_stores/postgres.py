@@ -23,7 +23,7 @@ import psycopg
 from psycopg import errors, sql
 
 from memory_agent.errors import StoreBusy
-from memory_agent.protocols import LedgerRow, Query, R
+from memory_agent.protocols import LedgerRow, Query, R, Snapshot
 from memory_agent.records import AuditEntry, Fact, Stored
 from memory_agent_stores.postgres_database import EVERYBODY, Database, Link, tenant_of
 from memory_agent_stores.postgres_words import Cutter, Words, best_matches
@@ -79,8 +79,10 @@ class PostgresLedger:
         return problems
 
     @contextmanager
-    def snapshot(self) -> Iterator[PostgresSnapshot]:
+    def snapshot(self) -> Iterator[Snapshot]:
         """The ledger as it is now, read in one transaction that nobody waits for."""
+        from memory_agent_stores.postgres_snapshot import PostgresSnapshot
+
         with self.database.translated(), self.database.direct() as db:
             db.execute("SELECT set_config('memory_agent.tenant', %s, false)", (EVERYBODY,))
             db.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -268,34 +270,6 @@ class PostgresSpace(_Rows):
                     )
                 time.sleep(0.02)
             yield
-
-
-class PostgresSnapshot:
-    """A PostgresLedger as it was at one moment, as far as the role may see it."""
-
-    def __init__(self, ledger: PostgresLedger, db: Link) -> None:
-        self._ledger = ledger
-        self._db = db
-
-    def space(self, key: str) -> FrozenPostgresSpace:
-        return FrozenPostgresSpace(self._ledger, key, self._db)
-
-    def spaces(self) -> list[str]:
-        rows = self._db.execute("SELECT key FROM space WHERE position > 0").fetchall()
-        return sorted(key for (key,) in rows)
-
-
-class FrozenPostgresSpace(PostgresSpace):
-    """One space of a snapshot."""
-
-    def __init__(self, ledger: PostgresLedger, key: str, db: Link) -> None:
-        super().__init__(ledger, key)
-        self._db = db
-
-    @contextmanager
-    def _lent(self) -> Iterator[tuple[Link, int | None]]:
-        found = self._db.execute("SELECT id FROM space WHERE key = %s", (self._key,)).fetchone()
-        yield self._db, int(found[0]) if found else None
 
 
 def _lock_number(schema: str, key: str, name: str) -> int:

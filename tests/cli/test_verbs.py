@@ -15,7 +15,7 @@ import pytest
 from memory_agent import Memory
 from memory_agent.cli import exits, learn, main
 from memory_agent.cli.place import Place
-from memory_agent.records import DistillationReport
+from memory_agent.records import DistillationReport, Fact
 
 
 def message(id: str, session: str, at: str, content: str, **more: str) -> dict[str, str]:
@@ -156,6 +156,41 @@ def test_doctor_and_rebuild(run: Run, store: Path) -> None:
     assert (found.code, found.json["problems"], found.json["records"]["episode"]) == (0, [], 3)
     assert run("rebuild", "--json", *where).json["episode"] == 3
     assert "whole" in run("doctor", *where).out
+    assert run("doctor", "--json", "--store", store).json["spaces"] == ["default/ana"]
+    assert run("doctor", "--repair", "--json", *where).json["whole"] is True
+
+
+def test_a_damaged_store_is_told_and_mended_where_it_is_derived(run: Run, tmp_path: Path) -> None:
+    where = ("--store", tmp_path / "m", "--user", "ana")
+    with Memory.open(tmp_path / "m", user="ana") as memory:
+        memory.add(CHAT)
+        memory.consolidate()
+        with memory.space.ledger.transaction() as tx:
+            tx.delete(Fact, [memory.facts()[0].id])
+    told = run("doctor", "--json", *where)
+    assert (told.code, told.json["problems"][0]["invariant"]) == (exits.FAILED, "derived")
+    assert "--repair" in run("doctor", *where).out
+    assert run("doctor", "--repair", *where).code == exits.DONE
+    assert run("doctor", *where).code == exits.DONE
+
+
+def test_backup_and_restore(run: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    key = tmp_path / "keys" / "key"
+    key.write_text("correct horse battery staple")
+    key.chmod(0o600)
+    made = run("backup", tmp_path / "b", "--key-file", key, "--store", store, "--json")
+    assert (made.code, made.json["encrypted"], made.json["rows"]["episode"]) == (0, True, 3)
+    assert run("backup", tmp_path / "b", "--store", store).code == exits.USAGE
+    assert run("restore", tmp_path / "b", "--check").code == exits.USAGE
+    checked = run("restore", tmp_path / "b", "--check", "--key-file", key, "--json")
+    assert [space["key"] for space in checked.json["spaces"]] == ["default/ana"]
+    new = ("--store", tmp_path / "new")
+    assert run("restore", tmp_path / "b", "--key-file", key, *new, "--forgotten", store).code == 0
+    assert run("restore", tmp_path / "b", "--key-file", key, *new).code == exits.USAGE
+    assert {f["object"] for f in run("facts", "--user", "ana", "--json", *new).json} >= {"Porto"}
+    (tmp_path / "b").write_bytes((tmp_path / "b").read_bytes()[:-9])
+    assert run("restore", tmp_path / "b", "--key-file", key, "--store", tmp_path / "n").code == exits.FAILED
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 PRELOAD = [
@@ -89,8 +90,13 @@ def kill_repeatedly(
     longest: float,
     seed: int | None = None,
     renew: Callable[[Path], None] | None = None,
+    after: int | None = None,
 ) -> Tally:
     """Do as the module says. `renew(folder)` is called after a round that finished, to make new work.
+
+    With `after`, a round's time begins when up to so many more items were acknowledged, and is as long as one of them
+    took, a fifth of the rounds five times as long: so kills strike the work on a machine of any speed, and `longest`
+    bounds only the rounds that are killed while they open.
 
     The seed is printed, for running it again. Gives up after four times as many rounds as `kills`.
     """
@@ -103,7 +109,8 @@ def kill_repeatedly(
         if tally.kills == kills:
             break
         delay = chance.uniform(0, longest * (0.1 if chance.random() < 0.25 else 1.0))
-        took = _round(work, folder, notes, delay)
+        items = 0 if after is None else chance.randrange(after + 1)
+        took = _round(work, folder, notes, _Moment(delay, items, chance.uniform(0, 5 if chance.random() < 0.2 else 1)))
         if took is None:
             tally.kills += 1
             tally.delays.append(delay)
@@ -122,8 +129,28 @@ def acknowledged(notes: Path) -> list[str]:
     return notes.read_text("utf-8").split("\n")[:-1] if notes.exists() else []
 
 
-def _round(work: Work, folder: Path, notes: Path, delay: float) -> float | None:
-    """Run `work` and kill it after `delay` seconds; None, or the seconds it took when it was done before."""
+@dataclass(frozen=True)
+class _Moment:
+    """When to kill: `delay` seconds after the start, or, after so many `items`, `share` of what one of them took."""
+
+    delay: float
+    items: int = 0
+    share: float = 0.0
+
+    def wait(self, process: BaseProcess, notes: Path) -> None:
+        """Return at that moment, or when the process has ended."""
+        if not self.items:
+            process.join(self.delay)
+            return
+        wanted, began = len(acknowledged(notes)) + self.items, time.monotonic()
+        while process.exitcode is None and len(acknowledged(notes)) < wanted:
+            assert time.monotonic() - began < 300, "nothing was acknowledged for five minutes"
+            process.join(0.01)
+        process.join((time.monotonic() - began) / self.items * self.share)
+
+
+def _round(work: Work, folder: Path, notes: Path, moment: _Moment) -> float | None:
+    """Run `work` and kill it at that moment; None, or the seconds it took when it was done before."""
     forks = forkserver()
     ours, theirs = forks.Pipe(duplex=False)
     process = forks.Process(target=_child, args=(work, folder, notes, theirs))
@@ -132,7 +159,7 @@ def _round(work: Work, folder: Path, notes: Path, delay: float) -> float | None:
     assert ours.poll(60), "the process did not start"
     ours.recv()
     began = time.monotonic()
-    process.join(delay)
+    moment.wait(process, notes)
     if process.exitcode is None and process.pid is not None:
         os.kill(process.pid, signal.SIGKILL)
     process.join()

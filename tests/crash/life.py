@@ -44,7 +44,7 @@ PRELOAD = [
     "memory_agent_stores.sqlite_snapshot",
 ]
 TOWNS = ["Lisbon", "Porto", "Faro", "Rome"]
-DISTILL = 0.04
+DISTILL = 0.08
 """How often a step is a distillation, which takes longer than all others together."""
 
 

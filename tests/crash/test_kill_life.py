@@ -18,14 +18,16 @@ LONG = [pytest.param(100, marks=pytest.mark.soak, id=f"soak{n}") for n in range(
 
 @pytest.mark.parametrize("kills", [8, *LONG])
 def test_kill_during_a_life_on_sqlite_and_chroma(tmp_path: Path, kills: int) -> None:
-    life.prepare(tmp_path / "store")
-    kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5)
-    life.tell(tmp_path / "store")
+    killed(tmp_path, kills)
 
 
 @pytest.mark.parametrize("kills", [6, *LONG])
 def test_kill_during_a_life_on_postgres(tmp_path: Path, postgres_url: str, kills: int) -> None:
     (tmp_path / "url").write_text(postgres_url)
+    killed(tmp_path, kills)
+
+
+def killed(tmp_path: Path, kills: int) -> None:
     life.prepare(tmp_path / "store")
-    kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5)
+    kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5, after=4)
     life.tell(tmp_path / "store")
