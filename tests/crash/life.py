@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import Ack, acknowledged
-from students import tiny_student
 
 from memory_agent import Memory
 from memory_agent.config import Settings
-from memory_agent.distillation.gate import Gate
-from memory_agent.distillation.probes import Sample
-from memory_agent.distillation.recipe import Recipe
-from memory_agent.distillation.run import Options, distill
 from memory_agent.doctor import examine
 from memory_agent.errors import NothingToDistill
 from memory_agent.protocols import Query
@@ -28,16 +23,9 @@ from memory_agent.records import Adapter, Claim, Episode
 from memory_agent.testing import FrozenClock, HashEmbedder
 from memory_agent.testing.extractor import MarkedExtractor
 
-RECIPE = Recipe(
-    epochs=1, forward_forms=1, inverse_forms=1, fewest_unknown=4, replay_prompts=4, opener_rows=0, text_every=0, rank=2
-)
-OPTIONS = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=3)
+TRAINING = ["torch", "transformers", "peft", "memory_agent.distillation.trainers.lora"]
 PRELOAD = [
-    "torch",
-    "transformers",
-    "peft",
     "life",
-    "memory_agent.distillation.trainers.lora",
     "memory_agent.consolidation.forgetting",
     "memory_agent.retrieval.index",
     "memory_agent_stores.sqlite",
@@ -45,7 +33,7 @@ PRELOAD = [
 ]
 TOWNS = ["Lisbon", "Porto", "Faro", "Rome"]
 DISTILL = 0.08
-"""How often a step is a distillation, which takes longer than all others together."""
+"""How often a step is a distillation, where there is a student; it takes longer than all others together."""
 
 
 def opened(folder: Path) -> Memory:
@@ -55,11 +43,6 @@ def opened(folder: Path) -> Memory:
     where = url.read_text() if url.exists() else str(folder)
     clock = FrozenClock("2024-01-01T12:00:00+00:00")
     return Memory.open(where, user="Alice", embedder=HashEmbedder(64), clock=clock, settings=settings)
-
-
-def prepare(folder: Path) -> None:
-    """Make the student."""
-    tiny_student(folder.parent / "student")
 
 
 def turn(k: int) -> dict[str, Any]:
@@ -84,10 +67,9 @@ def step(memory: Memory, chance: random.Random, ack: Ack) -> None:
     """One operation, written down when it is done."""
     ledger = memory.space.ledger
     drawn = chance.random()
-    if drawn < DISTILL:
+    if drawn < DISTILL and Path(memory.space.settings.student).exists():
         try:
-            report = distill(memory.space, recipe=RECIPE, options=OPTIONS)
-            ack("promoted " + " ".join(report.adapters))
+            ack("promoted " + " ".join(_distil(memory)))
         except NothingToDistill:
             ack("nothing")
     elif drawn < 0.25 and (held := ledger.select(Episode)):
@@ -103,6 +85,27 @@ def step(memory: Memory, chance: random.Random, ack: Ack) -> None:
         first = chance.randrange(10**6) * 4
         added = memory.add([turn(k) for k in range(first, first + 3)], session=f"s{first}")
         ack("added " + " ".join(added.added))
+
+
+def _distil(memory: Memory) -> tuple[str, ...]:
+    """Train and promote with a tiny student and no gate; the adapters."""
+    from memory_agent.distillation.gate import Gate
+    from memory_agent.distillation.probes import Sample
+    from memory_agent.distillation.recipe import Recipe
+    from memory_agent.distillation.run import Options, distill
+
+    recipe = Recipe(
+        epochs=1,
+        forward_forms=1,
+        inverse_forms=1,
+        fewest_unknown=4,
+        replay_prompts=4,
+        opener_rows=0,
+        text_every=0,
+        rank=2,
+    )
+    options = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=3)
+    return distill(memory.space, recipe=recipe, options=options).adapters
 
 
 def tell(folder: Path) -> None:

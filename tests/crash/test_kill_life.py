@@ -8,12 +8,13 @@ import harness
 import life
 import pytest
 from harness import kill_repeatedly
+from students import tiny_student
 
 harness.PRELOAD += life.PRELOAD
 
 
-LONG = [pytest.param(100, marks=pytest.mark.soak, id=f"soak{n}") for n in range(10)]
-"""A thousand kills, each hundred on a store that begins empty: lives get slow as they get long."""
+LONG = [pytest.param(50, marks=pytest.mark.soak, id=f"soak{n}") for n in range(20)]
+"""A thousand kills, each fifty on a store that begins empty: lives get slow as they get long."""
 
 
 @pytest.mark.parametrize("kills", [8, *LONG])
@@ -28,6 +29,9 @@ def test_kill_during_a_life_on_postgres(tmp_path: Path, postgres_url: str, kills
 
 
 def killed(tmp_path: Path, kills: int) -> None:
-    life.prepare(tmp_path / "store")
+    """The long ones distil as well; what is killed in the middle of that is in test_kill_distill, too."""
+    if kills >= 50:
+        harness.PRELOAD += life.TRAINING
+        tiny_student(tmp_path / "student")
     kill_repeatedly(life.live, life.whole, tmp_path / "store", kills=kills, longest=1.5, after=4)
     life.tell(tmp_path / "store")
