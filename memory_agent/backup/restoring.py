@@ -22,9 +22,10 @@ from memory_agent.backup.manifest import (
     unpack_vectors,
 )
 from memory_agent.config import Settings
-from memory_agent.distillation.registry import hash_adapter
+from memory_agent.distillation import registry
 from memory_agent.encryption import Key
-from memory_agent.errors import BackupDamaged, InvalidInput, StoreError, StoreUnwritable
+from memory_agent.errors import BackupDamaged, InvalidInput, StoreError, StoreUnwritable, TrainerFailed
+from memory_agent.models.remote import is_remote
 from memory_agent.moving import digest_of, row_bytes
 from memory_agent.protocols import Backend, LedgerRow, Portable, Progress
 from memory_agent.records import AuditEntry, Record
@@ -230,8 +231,17 @@ class _Filling:
             ahead = next(archive, None)
         for told in self._manifest.spaces:
             for sha in told.adapters:
-                if hash_adapter(space_folder(self._backend.folder, told.key) / "adapters" / sha) != sha:
-                    raise BackupDamaged(f"{self._path}: adapter {sha} is not what its name says")
+                self._check_adapter(space_folder(self._backend.folder, told.key) / "adapters" / sha)
+
+    def _check_adapter(self, folder: Path) -> None:
+        """As strict as when a trainer hands an adapter in."""
+        try:
+            if registry.hash_adapter(folder) != folder.name:
+                raise BackupDamaged(f"{self._path}: adapter {folder.name} is not what its name says")
+            if not is_remote(folder):
+                registry.check_config(folder / "adapter_config.json")
+        except TrainerFailed as error:
+            raise BackupDamaged(f"{self._path}: {error}") from error
 
     def _restore(self, n: int, told: SpaceManifest, rows: _Rows, chain: list[AuditEntry]) -> None:
         if self._progress is not None:

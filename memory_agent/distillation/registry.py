@@ -76,7 +76,7 @@ def _parts(folder: Path) -> tuple[str, ...]:
     return (REMOTE,) if is_remote(folder) else WEIGHTS
 
 
-def _check_config(file: Path) -> None:
+def check_config(file: Path) -> None:
     """Raise TrainerFailed when an adapter's configuration is no JSON object, or is not of a kind that is taken in."""
     try:
         config = json.loads(file.read_text("utf-8"))
@@ -104,7 +104,7 @@ def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path
         raise TrainerFailed(f"the trainer left files that are not taken in: {', '.join(strange)}")
     sha = hash_adapter(built)
     if not is_remote(built):
-        _check_config(built / "adapter_config.json")
+        check_config(built / "adapter_config.json")
     home = adapters_folder(space)
     target = home / sha
     fresh = home / f".new-{sha}"

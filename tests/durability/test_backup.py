@@ -105,7 +105,7 @@ def test_adapters_come_along_and_those_that_are_not_whole_are_told(store: str, t
         made = tmp_path / "made"
         made.mkdir()
         (made / "adapter_model.safetensors").write_bytes(random.Random(1).randbytes(100_000))
-        (made / "adapter_config.json").write_text("{}")
+        (made / "adapter_config.json").write_text('{"peft_type": "LORA"}')
         sha, _ = registry.keep(memory.space, made, {"rows": 3})
         now = memory.space.clock.now()
         with memory.space.ledger.transaction() as tx:
