@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from memory_agent import auditing
 from memory_agent.config import Settings
 from memory_agent.encryption import Key
 from memory_agent.errors import BackupDamaged
@@ -117,11 +118,10 @@ def pack_audit(entries: Sequence[AuditEntry]) -> bytes:
 
 
 def unpack_audit(data: bytes) -> list[AuditEntry]:
-    """An audit chain from JSON lines. Raises ValueError when an entry is none or does not follow the one before."""
+    """An audit chain from JSON lines. Raises ValueError when an entry is none, was altered or does not follow."""
     entries = [AuditEntry.model_validate_json(line) for line in data.decode().split("\n") if line]
-    for before, entry in zip([None, *entries], entries, strict=False):
-        if entry.previous != (before.digest if before else ""):
-            raise ValueError("the audit chain is broken")
+    if not (chain := auditing.verify(entries)).whole:
+        raise ValueError(chain.problem)
     return entries
 
 
