@@ -53,8 +53,9 @@ def examples(conversation: Conversation, embedder: Embedder) -> list[Example]:
     """The candidates of every headline question of a conversation, as `search` would see them."""
     recorded = datetime(2000, 1, 1, tzinfo=UTC)
     episodes = [
-        Episode(id=str(turn.id), session=name, role=turn.role, speaker=turn.speaker or turn.role, content=turn.content,
-                at=turn.at or recorded, recorded_at=recorded, digest="")
+        Episode(id=str(turn.id), session=name, role=turn.role, content=turn.content, at=turn.at or recorded,
+                speaker=turn.speaker or (conversation.id if turn.role == "user" else turn.role),
+                recorded_at=recorded, digest="")
         for name, turns in conversation.sessions.items()
         for turn in turns
     ]  # fmt: skip

@@ -31,26 +31,37 @@ STANDING = {"current": 1.0, "disputed": 0.8, "stale": 0.7, "superseded": 0.6, "e
 BELOW = 0.99
 """How far below the value that holds one that no longer does is put, where only one can hold."""
 _FLOOR = 0.05
+_WIDER = 8
+"""Times as many that are looked at when too few of them pass."""
 
 Inside = Callable[[str], bool]
 """Whether the episode of that id passes the filters."""
 
 
-def find(space: Space, question: Question, vectors: Vectors, filters: Filters, inside: Inside | None) -> list[Hit]:
-    """Facts that pass the filters, each with its score; unsorted. One of their sources has to be `inside`."""
+def find(
+    space: Space, question: Question, vectors: Vectors, filters: Filters, inside: Inside | None, limit: int
+) -> list[Hit]:
+    """Facts that pass the filters, each with its score; unsorted. One of their sources has to be `inside`.
+
+    As many are looked at as it takes to find `limit` that pass, so that filters cut before the ranking, not after it.
+    """
     words = [word for word in question.text.split() if terms(word)]
-    lexical = dict(space.ledger.match(words, limit=ARM, kinds=("fact",)))
-    dense = dict(space.index.query("fact", vectors[0], ARM)) if vectors.size else {}
-    ids = list(dict.fromkeys([*lexical, *dense]))
-    if not ids:
-        return []
+    most = ARM
+    while True:
+        lexical = dict(space.ledger.match(words, limit=most, kinds=("fact",)))
+        dense = dict(space.index.query("fact", vectors[0], most)) if vectors.size else {}
+        ids = list(dict.fromkeys([*lexical, *dense]))
+        passing = _passing(_versions(space, ids, filters), filters, inside) if ids else []
+        if len(passing) >= limit or max(len(lexical), len(dense)) < most:
+            break
+        most *= _WIDER
     past = filters.as_of is not None or filters.known_at is not None or question.tense != "present"
     ranks = {
         name: {id: place for place, id in enumerate(arm, start=1)}
         for name, arm in (("lexical", lexical), ("dense", dense))
     }
     hits, former = [], load().past_of
-    for fact in _passing(_versions(space, ids, filters), filters, inside):
+    for fact in passing:
         covered, cosine = _coverage(question, fact), max(dense.get(fact.id, 0.0), 0.0)
         standing = "superseded" if fact.predicate in former else fact.status
         score = (WORDS * covered + VECTOR * cosine) * (1.0 if past else STANDING[standing])

@@ -329,12 +329,12 @@ class _Scorer:
     def _speaker_match(self, pool: Ints) -> Floats:
         """1 for turns of whoever the question is about, 0 for the others', a half where it does not say.
 
-        That is the one speaker it names; in talk between a person and an assistant, where it names
-        nobody, the person, unless it asks for what the assistant said.
+        That is its subject; in talk between a person and an assistant, where it names nobody, the person, unless it
+        asks for what the assistant said.
         """
         question, user = self._question, self._columns.user
-        if len(question.speakers) == 1:
-            said = self._columns.speaker[pool] == self._corpus.speakers[question.speakers[0]]
+        if question.subject is not None:
+            said = self._columns.speaker[pool] == self._corpus.speakers[question.subject]
             return np.asarray(said, dtype=np.float32)
         if not question.speakers and not user.all():
             return np.asarray(user[pool] != question.of_assistant, dtype=np.float32)

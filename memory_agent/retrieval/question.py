@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,7 @@ _PAST = re.compile(r"\b(?:did|was|were|had)\b|\b(?:has|have)\b(?:\s+\w+){1,3}?\s
 
 _MONTHS = {name.casefold(): number for number, name in enumerate(MONTHS)}
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_JOINED = re.compile(r"\s*(?:,|and|or|&)\s*", re.I)
 _OF_ASSISTANT = re.compile(
     r"\b(?:did|have|had) (?:you|the assistant)\b"
     r"|\b(?:you|assistant) (?:said|suggested|recommended|advised|told|mentioned|gave|listed|explained|provided)\b"
@@ -49,6 +50,9 @@ class Question:
     named: tuple[bool, ...]
     """Per term: whether it is part of a speaker's name."""
     speakers: tuple[str, ...]
+    """Those it names, in that order."""
+    subject: str | None
+    """Whose words are likely asked for: the speaker it names, or the first of several ("What did Maya give to Ben?")."""
     kinds: frozenset[str]
     months: frozenset[int]
     """Months it names, 0 to 11."""
@@ -63,10 +67,14 @@ def read_question(text: str, speakers: Iterable[str]) -> Question:
     """Take `text` apart, given the names of those who speak in the space."""
     words = {word.casefold() for word in re.findall(r"[^\W_]+", text)}
     names = {name: name.split()[0] for name in speakers if name.split()}
-    mentioned = tuple(name for name, first in names.items() if first.casefold() in words)
+    found_at: dict[str, re.Match[str]] = {}
     bare = text
-    for name in mentioned:
-        bare = re.sub(rf"\b(?:{re.escape(name)}|{re.escape(names[name])})(?:['’]s)?(?!\w)", " ", bare, flags=re.I)
+    for name, first in names.items():
+        form = rf"\b(?:{re.escape(name)}|{re.escape(first)})(?:['’]s)?(?!\w)"
+        if first.casefold() in words and (match := re.search(form, text, re.I)):
+            found_at[name] = match
+            bare = re.sub(form, " ", bare, flags=re.I)
+    mentioned = tuple(sorted(found_at, key=lambda name: found_at[name].start()))
     found = tuple(dict.fromkeys(terms(text)))
     of_names = {term for name in mentioned for term in terms(name)}
     return Question(
@@ -75,9 +83,17 @@ def read_question(text: str, speakers: Iterable[str]) -> Question:
         terms=found,
         named=tuple(term in of_names for term in found),
         speakers=mentioned,
+        subject=_subject(text, [found_at[name] for name in mentioned], mentioned),
         kinds=frozenset(kind for kind, form in KINDS.items() if form.search(text)),
         months=frozenset(_MONTHS[word] for word in words if word in _MONTHS),
         years=frozenset(int(year) for year in _YEAR.findall(text)),
         of_assistant=bool(_OF_ASSISTANT.search(text)),
         tense="former" if _FORMER.search(text) else "past" if _PAST.search(text) else "present",
     )
+
+
+def _subject(text: str, places: Sequence[re.Match[str]], names: Sequence[str]) -> str | None:
+    """The first of those named, unless it stands beside the second ("Maya and Ben")."""
+    if len(places) > 1 and _JOINED.fullmatch(text, places[0].end(), places[1].start()):
+        return None
+    return names[0] if names else None

@@ -113,7 +113,7 @@ def search(
             hits += _episodes(space, corpus, question, vectors, filters, most, watch)
         if "fact" in kinds:
             with watch.step("facts"):
-                found = fact_arm.find(space, question, vectors, filters, _inside(corpus, filters))
+                found = fact_arm.find(space, question, vectors, filters, _inside(corpus, filters), limit)
             watch.counts["facts"] = len(found)
             hits += found
     if policy.half_life is not None and filters.as_of is None and filters.known_at is None:

@@ -50,3 +50,20 @@ def test_what_the_assistant_said_is_told_from_what_it_should_say() -> None:
 )
 def test_the_tense_of_what_is_asked(text: str, tense: str) -> None:
     assert read_question(text, ["Alice", "Maya"]).tense == tense
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("What did Maya give to Ben?", "Maya"),
+        ("What does Ben think of Maya's boat?", "Ben"),
+        ("What do Maya and Ben both like?", None),
+        ("Maya's and Ben's plans?", None),
+        ("What was said?", None),
+        ("What did ben say?", "Ben"),
+    ],
+)
+def test_whom_a_question_is_about(text: str, subject: str | None) -> None:
+    question = read_question(text, ["Ben", "Maya"])
+    assert question.subject == subject
+    assert list(question.speakers) == sorted(question.speakers, key=lambda name: text.casefold().index(name.casefold()))

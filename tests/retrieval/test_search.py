@@ -224,6 +224,27 @@ def test_where_somebody_lives_comes_before_where_they_used_to(tmp_path: Path) ->
         assert first("Where did Alice use to live, formerly?") == "Lisbon"
 
 
+def test_facts_are_filtered_before_they_are_ranked(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="u", embedder=HashEmbedder()) as memory:
+        memory.add(talk())
+        near, far = memory.space.ledger.select(Episode, Query(ids=["march:0", "january:0"]))
+        common = {"subject": "Ana", "subject_id": "ana", "predicate": "likes", "recorded_at": START}
+
+        def said(episode: Episode) -> tuple[Source, ...]:
+            return (Source(episode_id=episode.id, start=0, end=2, quote="", speaker=episode.speaker, at=episode.at),)
+
+        with memory.space.ledger.transaction() as transaction:
+            transaction.put(*(
+                Fact(id=f"f{n}", object=f"tea {n}", text=f"Ana likes tea {n}.", sources=said(near), **common)
+                for n in range(150)
+            ))  # fmt: skip
+            transaction.put(Fact(id="far", object="milk", text="Ana likes milk with her coffee at breakfast.",
+                                 sources=said(far), **common))  # fmt: skip
+        memory.space.index.clear()
+        assert "far" not in ids(memory, "Does Ana like tea?", kinds=["fact"], limit=60)
+        assert ids(memory, "Does Ana like tea?", kinds=["fact"], session=far.session) == ["far"]
+
+
 def of(id: str, score: float, **more: object) -> Hit:
     common = {"subject": "Ana", "subject_id": "ana", "text": "", "recorded_at": START}
     return Hit(record=Fact(id=id, **(common | more)), score=score, why=Why())
