@@ -14,7 +14,9 @@ import hypothesis
 import pytest
 
 pytest.register_assert_rewrite("memory_agent.testing.conformance")
-hypothesis.settings.register_profile("any machine", deadline=None)  # a slow machine is no wrong answer
+hypothesis.settings.register_profile(  # a slow machine is no wrong answer
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any machine")
 
 

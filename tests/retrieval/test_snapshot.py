@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from memory_agent import Memory, Turn
-from memory_agent.protocols import Query
 from memory_agent.records import Episode, Tombstone
 from memory_agent.retrieval import corpus as corpus_module
 from memory_agent.retrieval import snapshot, view
@@ -195,13 +194,3 @@ def test_what_is_kept_or_read_is_not_forgotten_by_a_warm_start(url: str) -> None
         assert [id for id, _ in found(memory, metadata={"keep": True})] == ["t1"]
         memory.retention.keep("t1", False)
         assert found(memory, metadata={"keep": True}) == []
-
-
-def test_a_turn_whose_vector_is_still_to_come_is_found_by_its_words(store: Path) -> None:
-    with opened(store) as memory:
-        found(memory)
-        one = memory.space.ledger.select(Episode, Query(ids=["t0"]))[0]
-        new = one.model_copy(update={"id": "new", "content": "A heron stood in the reeds.", "digest": "new"})
-        with memory.space.ledger.transaction() as transaction:
-            transaction.put(new)
-        assert "new" in dict(found(memory, "heron in the reeds"))
