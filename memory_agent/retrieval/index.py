@@ -82,6 +82,7 @@ def rebuild(space: Space, progress: Progress | None = None) -> int:
     """
     with space.ledger.lock("index", wait=space.settings.lock_wait):
         space.index.clear()
+        space.embedder.clear()
         snapshot.purge(space)
         return _Catching(space, progress).run()
 

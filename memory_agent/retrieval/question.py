@@ -52,7 +52,7 @@ class Question:
     speakers: tuple[str, ...]
     """Those it names, in that order."""
     subject: str | None
-    """Whose words are likely asked for: the speaker it names, or the first of several ("What did Maya give to Ben?")."""
+    """Whose words are likely asked for: the first speaker it names ("What did Maya give to Ben?")."""
     kinds: frozenset[str]
     months: frozenset[int]
     """Months it names, 0 to 11."""

@@ -12,6 +12,7 @@ import pytest
 
 from memory_agent.config import Settings
 from memory_agent.errors import ModelNotFound
+from memory_agent.models import embedders
 from memory_agent.models.embedders import Embedder, find_embedder, load_embedder
 from memory_agent.protocols import Vectors
 from memory_agent.testing.models import HashEmbedder
@@ -87,3 +88,22 @@ def test_the_model_loads_without_a_network_and_ranks_as_in_float32(monkeypatch: 
         assert len(overlap) >= 9
         assert kendalltau(row, reference).statistic > 0.95
     assert "bicycles" in SENTENCES[int(np.argmax(found[0]))]
+
+
+def test_a_text_is_embedded_once_whatever_it_is_part_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedders, "_TEXTS_KEPT", 3)
+    given = HashEmbedder()
+    embedder = Embedder(given, "hash")
+    alone = {text: Embedder(HashEmbedder(), "hash").embed([text])[0] for text in ("ok", "thanks", "one", "two")}
+    found = embedder.embed(["ok", "thanks", "ok"])
+    assert np.allclose(found, [alone["ok"], alone["thanks"], alone["ok"]])
+    assert given.texts_embedded == 2
+    assert np.allclose(embedder.embed(["thanks", "one"]), [alone["thanks"], alone["one"]])
+    assert given.texts_embedded == 3
+    embedder.embed(["one", "two", "ok"])  # only three are kept
+    assert given.texts_embedded == 4
+    embedder.embed(["thanks", "ok"])
+    assert given.texts_embedded <= 6
+    embedder.clear()
+    embedder.embed(["ok"])
+    assert given.texts_embedded >= 6
