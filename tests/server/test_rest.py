@@ -165,6 +165,15 @@ def test_a_request_repeated_at_once_is_carried_out_once(client: Client) -> None:
     assert len(c.get("/v1/spaces/alice/turns").json()["items"]) == 1
 
 
+def test_health_says_when_the_store_is_gone(tmp_path: Path) -> None:
+    with Memories(tmp_path, embedder=HashEmbedder(8), settings=Settings(student="none")) as memories:
+        bare = TestClient(create_app(memories), raise_server_exceptions=False)
+        assert bare.get("/health/ready").status_code == 200
+        memories.backend.ledger.close()
+        assert bare.get("/health/ready").status_code == 503
+        assert bare.get("/health/live").status_code == 200, "a process without its store need not be killed"
+
+
 def test_health_and_metrics_need_no_key_and_tell_nothing_of_anybody(app: FastAPI, client: Client) -> None:
     say(client(), "alice", "I live in Porto.")
     bare = TestClient(app)
