@@ -70,7 +70,10 @@ def ray_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     for attempt in itertools.count():
         try:
-            ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+            ray.init(
+                num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000,
+                _node_ip_address="127.0.0.1",
+            )  # fmt: skip
             break
         except Exception as error:  # Ray raises no other when its 30 seconds are over, and the machine may be busy
             if attempt == 2 or "timed out" not in str(error):
