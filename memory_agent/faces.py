@@ -1,8 +1,11 @@
-"""The grouped faces of a Memory: `blocks`, `retention`, `review`, `privacy`. Each is as thin as Memory itself."""
+"""The grouped faces of a Memory: `blocks`, `retention`, `review`, `privacy`, and what reads an export into one.
+
+Each is as thin as Memory itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,3 +154,30 @@ class Privacy:
         from memory_agent import privacy
 
         return privacy.erase(self._backend, self._space, target, reason=reason, key=key)
+
+
+OURS = "slowwave"
+
+
+def read_in(space: Space, texts: Mapping[str, str], origin: str = OURS, format: str = "jsonl") -> dict[str, int]:
+    """Read an export in: our own into an empty memory, another's as turns that the next consolidation reads.
+
+    `texts` is the one text under "", or csv's tables by their names. Gives the numbers of `records`, or of `turns`,
+    those `known_already` and `blocks`. Raises InvalidInput when this is no export of `origin` in `format`, or when
+    the memory that our own would go into holds something.
+    """
+    from memory_agent.exchange import foreign, graphs, lines
+
+    if origin == OURS:
+        if format == "jsonl":
+            records = lines.read(line for line in texts[""].split("\n") if line.strip())
+        else:
+            records = graphs.read(texts, format).records()
+        restored = lines.restore(space, records)
+        upkeep.catch_up(space)
+        return {"records": restored}
+    found = foreign.read(foreign.loads(texts[""]), origin, user=space.user)
+    report = upkeep.add(space, found.turns, None)
+    for label, value in found.blocks.items():
+        blocks.put(space, label, value, limit=max(2000, len(value)), reason=f"imported from {origin}")
+    return {"turns": len(report.added), "known_already": len(report.duplicates), "blocks": len(found.blocks)}

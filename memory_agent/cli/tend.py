@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +14,6 @@ from memory_agent.errors import InvalidInput
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from memory_agent.memory import Memory
 
 FORMATS = ("jsonl", "graphml", "turtle", "csv")
 
@@ -186,12 +184,15 @@ def import_(
     format: Annotated[str, typer.Option(help="Of our own export: jsonl, graphml, turtle or csv.")] = "jsonl",
 ) -> None:
     """Read an export in: our own into an empty memory, another's as turns that the next `consolidate` reads."""
-    if format not in FORMATS or (origin != "slowwave" and format != "jsonl"):
+    from memory_agent.faces import OURS, read_in
+
+    if format not in FORMATS or (origin != OURS and format != "jsonl"):
         raise InvalidInput(f"--format is one of {', '.join(FORMATS)} and of our own exports, not {format!r}")
     tables = _tables(file) if format == "csv" else {"": file}
     texts = {name: _text(path) for name, path in tables.items()}
     with place.memory() as memory:
-        found = _restored(memory, texts, format) if origin == "slowwave" else _taken_in(memory, texts[""], origin)
+        counted = read_in(memory.space, texts, origin, format)
+    found = {what.replace("_", " "): number for what, number in counted.items()}
     place.emit(found, lambda out: out.print(", ".join(f"{n} {what}" for what, n in found.items() if n), markup=False))
 
 
@@ -208,26 +209,3 @@ def _tables(file: Path) -> dict[str, Path]:
 
     paths = {name: file.with_name(f"{file.name}.{name}.csv") for name in TABLES.values()}
     return {name: path for name, path in paths.items() if path.exists() or name in ("entities", "facts")}
-
-
-def _restored(memory: Memory, texts: Mapping[str, str], format: str) -> Mapping[str, Any]:
-    from memory_agent import upkeep
-    from memory_agent.exchange import graphs, lines
-
-    if format == "jsonl":
-        records = lines.read(line for line in texts[""].split("\n") if line.strip())
-    else:
-        records = graphs.read(texts, format).records()
-    lines.restore(memory.space, records)
-    upkeep.catch_up(memory.space)
-    return {"records": len(records)}
-
-
-def _taken_in(memory: Memory, text: str, origin: str) -> Mapping[str, Any]:
-    from memory_agent.exchange import foreign
-
-    found = foreign.read(foreign.loads(text), origin, user=memory.space.user)
-    report = memory.add(found.turns)
-    for label, value in found.blocks.items():
-        memory.blocks.put(label, value, limit=max(2000, len(value)), reason=f"imported from {origin}")
-    return {"turns": len(report.added), "known already": len(report.duplicates), "blocks": len(found.blocks)}

@@ -68,6 +68,8 @@ class MemoryStore(BaseStore):
         self.memory = memory
         self.ttl_config = ttl
         config: Mapping[str, Any] = index or {}
+        self.index_config = index or None
+        """What it was told of `index`, as LangGraph's own stores keep it."""
         self._indexed = index is not False
         self._fields: list[str] = list(config.get("fields") or [WHOLE])
         own = config.get("embed")

@@ -16,6 +16,7 @@ from memory_agent.server.indexing import Indexer
 from memory_agent.server.limits import SizeLimit
 from memory_agent.server.mcp import McpDoor, routes
 from memory_agent.server.metrics import Measured, watch_loop
+from memory_agent.server.paths import Slashes
 from memory_agent.server.problems import COMMON, Problem
 from memory_agent.server.proxy import Proxy
 from memory_agent.server.routes import open_routers, routers
@@ -54,7 +55,8 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
         app.include_router(router)
     app.router.routes.extend(routes(door))
     problems.install(app)
-    app.add_middleware(SizeLimit, most=serving.options.most_bytes)
+    app.add_middleware(Slashes)
+    app.add_middleware(SizeLimit, most=serving.options.most_bytes, most_import=serving.options.most_import_bytes)
     app.add_middleware(Measured)
     _document(app)
     return app

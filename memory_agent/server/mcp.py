@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from memory_agent.errors import MemoryAgentError, MissingExtra, ScopeRequired
+from memory_agent.server.paths import user_of
 from memory_agent.server.problems import Refusal, of_error, problem
 from memory_agent.server.serving import authenticate, serving_of
 
@@ -64,7 +65,7 @@ class McpDoor:
         from memory_agent.integrations.mcp import Access
 
         serving = serving_of(request)
-        user = request.path_params.get("user") or serving.memories.settings.user
+        user = user_of(request.path_params.get("user", "")) or serving.memories.settings.user
         if not user:
             raise ScopeRequired("name the user in the path, /mcp/alice, or start the server with --user")
         memory = await asyncio.to_thread(serving.memories.of, user, tenant=principal.tenant)

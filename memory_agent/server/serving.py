@@ -25,6 +25,7 @@ from memory_agent.memories import Memories
 from memory_agent.memory import Memory
 from memory_agent.server.database import Database
 from memory_agent.server.keys import Keys, Principal, Role
+from memory_agent.server.paths import user_of
 from memory_agent.server.problems import Refusal
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Options:
     """Of one key; 0 for no limit. Refused keys count against their address, at a tenth of it."""
     most_bytes: int = 4 * 1024 * 1024
     """Of one request's body."""
+    most_import_bytes: int = 256 * 1024 * 1024
+    """Of an export that an admin reads in."""
     model: BaseChatModel | None = None
     """The chat model behind the proxy, in place of the settings'."""
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1", "testserver")
@@ -196,11 +199,16 @@ def needs(role: Role) -> Callable[..., Awaitable[Principal]]:
 Reader = Annotated[Principal, Depends(needs("reader"))]
 Writer = Annotated[Principal, Depends(needs("writer"))]
 Admin = Annotated[Principal, Depends(needs("admin"))]
-User = Annotated[str, Path(min_length=1, max_length=200, description="Whose memory, within the key's tenant.")]
+User = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=200, description="Whose memory, within the key's tenant; a slash in the name as %2F."
+    ),
+]
 
 
 def _memory(principal: Principal, serving: Serving, user: str) -> Memory:
-    return serving.memories.of(user, tenant=principal.tenant)
+    return serving.memories.of(user_of(user), tenant=principal.tenant)
 
 
 def readers_memory(principal: Reader, serving: ServingDep, user: User) -> Memory:

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain.tools import ToolRuntime
+from langchain_core.messages import AIMessage
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 
 from memory_agent import Memory
 from memory_agent.errors import InvalidInput
 from memory_agent.integrations.langgraph import MemoryStore
-from memory_agent.testing import FrozenClock, HashEmbedder
+from memory_agent.testing import FrozenClock, HashEmbedder, ScriptedChatModel
 
 DOCS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("test", "docs"), "a", {"title": "red apple", "n": 1, "tags": ["x"], "who": {"name": "Ana"}, "on": True}),
@@ -304,3 +306,48 @@ def test_a_graph_uses_it_as_its_store(memory: Memory) -> None:
     builder.add_edge(START, "note")
     graph = builder.compile(store=MemoryStore(memory))
     assert graph.invoke({"text": "likes tea"}) == {"text": "likes tea!"}
+
+
+def test_langmems_tools_keep_and_find_in_it(memory: Memory) -> None:
+    from langmem import create_manage_memory_tool, create_search_memory_tool
+
+    store = MemoryStore(memory)
+    manage = create_manage_memory_tool(namespace=("memories", "alice"), store=store)
+    search = create_search_memory_tool(namespace=("memories", "alice"), store=store)
+    manage.invoke({"content": "Alice's cat is called Tango."})
+    (item,) = store.search(("memories", "alice"))
+    assert item.value == {"content": "Alice's cat is called Tango."}
+    assert "Tango" in str(search.invoke({"query": "cat"}))
+    manage.invoke({"content": "Alice's cat is called Rumba.", "action": "update", "id": item.key})
+    assert "Rumba" in str(search.invoke({"query": "cat"}))
+    manage.invoke({"action": "delete", "id": item.key})
+    assert store.search(("memories", "alice")) == []
+
+
+async def test_an_agent_of_langchains_has_it_in_its_tools(memory: Memory) -> None:
+    from langchain.agents import create_agent
+    from langchain.tools import tool
+    from langmem import create_manage_memory_tool
+
+    @tool
+    def look_up(query: str, runtime: ToolRuntime) -> str:
+        """Look something up."""
+        assert runtime.store is not None
+        return str([item.value for item in runtime.store.search(("memories",), query=query)])
+
+    def call(name: str, **arguments: Any) -> AIMessage:
+        return AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": name, "type": "tool_call"}])
+
+    replies = [
+        call("manage_memory", content="The cat is called Tango."),
+        "Noted.",
+        call("look_up", query="cat"),
+        "It is Tango.",
+    ]
+    store = MemoryStore(memory)
+    tools = [create_manage_memory_tool(namespace=("memories",)), look_up]
+    agent = create_agent(ScriptedChatModel(replies=replies), tools=tools, store=store)
+    agent.invoke({"messages": [("human", "My cat is called Tango.")]})
+    last = await agent.ainvoke({"messages": [("human", "What is my cat called?")]})
+    assert "Tango" in last["messages"][-2].text
+    assert [item.value for item in store.search(("memories",))] == [{"content": "The cat is called Tango."}]

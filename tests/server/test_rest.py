@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from talking import Client, say
+from talking import Client, say, served
 
 from memory_agent.config import Settings
 from memory_agent.consolidation.forgetting import verify_forgotten
 from memory_agent.memories import Memories
 from memory_agent.server import create_app
 from memory_agent.server.problems import MEDIA
+from memory_agent.server.serving import Options
 from memory_agent.testing import HashEmbedder
 
 
@@ -183,3 +186,70 @@ def test_health_and_metrics_need_no_key_and_tell_nothing_of_anybody(app: FastAPI
     assert 'memory_agent_requests_total{method="POST",route="/v1/spaces/{user}/turns",status="201"}' in shown
     assert "alice" not in shown
     assert "acme" not in shown
+
+
+NAMES = ("acme/alice", "a/b/c", "/", "Zoë ☕", "%2F", "a%2Fb", "x;y?z#w", "a+b c", "..%2f", "turns/x", "a\\b", "'\"<>")
+
+
+def test_a_users_name_may_hold_any_character(app: FastAPI) -> None:
+    """Over real HTTP: the test client decodes a path twice."""
+    key, _ = app.state.serving.keys.create(tenant="acme", role="admin")
+    with served(app) as url, httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as c:
+        for n, user in enumerate(NAMES):
+            body = {"turns": [{"role": "user", "content": f"My word is zanzibar{n}."}]}
+            assert c.post(f"/v1/spaces/{quote(user, safe='')}/turns", json=body).status_code == 201, user
+        assert c.get("/v1/spaces").json()["items"] == sorted(NAMES)
+        for n, user in enumerate(NAMES):
+            where = f"/v1/spaces/{quote(user, safe='')}"
+            assert c.get(f"{where}/stats").json()["user"] == user
+            (turn,) = c.get(f"{where}/turns").json()["items"]
+            assert turn["content"] == f"My word is zanzibar{n}."
+            assert c.get(f"{where}/records/{quote(turn['id'], safe='')}").status_code == 200
+        assert c.get("/v1/spaces/acme%00alice/turns").status_code == 422
+        assert c.get("/v1/spaces/a%2Fb%00/turns").status_code == 422
+
+
+def test_an_export_is_read_back_and_the_graph_goes_to_other_tools(client: Client) -> None:
+    c = client()
+    say(c, "alice", "I live in Porto.", "My sister Ana works at Heineken.")
+    c.post("/v1/spaces/alice/consolidations")
+    exported = c.get("/v1/spaces/alice/export")
+    assert exported.headers["content-type"].startswith("application/x-ndjson")
+    assert c.post("/v1/spaces/bob/import", content=exported.content).json()["records"] > 3
+    facts = [c.get(f"/v1/spaces/{user}/facts").json()["items"] for user in ("alice", "bob")]
+    assert [f["text"] for f in facts[0]] == [f["text"] for f in facts[1]]
+    assert c.post("/v1/spaces/bob/search", json={"query": "Where is Porto?"}).json()["hits"]
+    refused = c.post("/v1/spaces/bob/import", content=exported.content)
+    assert (refused.status_code, "not empty" in refused.json()["detail"]) == (422, True)
+    for format, word in (("graphml", "<graphml"), ("turtle", "@prefix"), ("csv", "subject")):
+        graph = c.get("/v1/spaces/alice/export", params={"format": format})
+        assert word in graph.text
+        assert "Porto" in graph.text
+    assert "Ana" in c.get("/v1/spaces/alice/export", params={"format": "csv", "table": "entities"}).text
+
+
+def test_another_memorys_export_becomes_turns(client: Client) -> None:
+    c = client()
+    mem0 = {"results": [{"id": "1", "memory": "Lives in Porto", "created_at": "2024-01-01T00:00:00+00:00"}]}
+    brought = c.post("/v1/spaces/alice/import", params={"from": "mem0"}, json=mem0)
+    assert (brought.status_code, brought.json()["turns"]) == (201, 1)
+    assert "Porto" in c.get("/v1/spaces/alice/turns").text
+    for content, origin in ((b"\xff", "slowwave"), (b"", "slowwave"), (b"{", "mem0"), (b"[" * 100_000, "zep")):
+        answer = c.post("/v1/spaces/carol/import", params={"from": origin}, content=content)
+        assert answer.status_code == 422, answer.text
+    assert c.get("/v1/spaces").json()["items"] == ["alice"]
+
+
+@pytest.mark.parametrize("role", ["reader", "writer"])
+def test_only_an_admin_carries_a_memory_in_or_out(client: Client, role: str) -> None:
+    assert client(role).get("/v1/spaces/alice/export").status_code == 403
+    assert client(role).post("/v1/spaces/alice/import", content=b"x").status_code == 403
+
+
+def test_an_import_may_be_longer_than_other_requests(memories: Memories) -> None:
+    app = create_app(memories, Options(most_bytes=1000, most_import_bytes=5000))
+    key, _ = app.state.serving.keys.create(tenant="acme", role="admin")
+    c = TestClient(app, headers={"Authorization": f"Bearer {key}"})
+    for size, statuses in ((500, {422}), (4000, {422}), (6000, {413})):
+        assert c.post("/v1/spaces/alice/import", content=b"x" * size).status_code in statuses
+    assert c.post("/v1/spaces/alice/forget", content=b"x" * 4000).status_code == 413

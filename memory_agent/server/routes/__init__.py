@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from memory_agent.server.routes import graph, health, inspector, learning, recall, records, review, spaces, turns
+from memory_agent.server.routes import (
+    exchange,
+    graph,
+    health,
+    inspector,
+    learning,
+    recall,
+    records,
+    review,
+    spaces,
+    turns,
+)
 
 routers: tuple[APIRouter, ...] = (
     spaces.router,
@@ -18,6 +29,8 @@ routers: tuple[APIRouter, ...] = (
     learning.router,
     learning.beginning,
     inspector.router,
+    exchange.router,
+    exchange.importing,
 )
 open_routers: tuple[APIRouter, ...] = (health.router, inspector.open_router)
 """Those that ask for no key."""

@@ -1,4 +1,4 @@
-"""What the server's tests share: how a client is made, how a user says something, how an application is served."""
+"""What tests of the server share: how a client is made, how a user says something, how an application is served."""
 
 from __future__ import annotations
 
