@@ -15,7 +15,7 @@ DISTILL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint browser soak bench clean
+.PHONY: help setup demo test lint browser soak bench sbom audit clean
 
 help:
 	@echo "make demo    the whole loop on an example conversation, in about five minutes on two cores"
@@ -24,6 +24,8 @@ help:
 	@echo "make lint    lint, types, import rules"
 	@echo "make browser a Chromium for the inspector's tests, where it can be installed without asking"
 	@echo "make soak    the long tests"
+	@echo "make sbom    what is installed, with licences, as CycloneDX JSON (out/sbom.json)"
+	@echo "make audit   known vulnerabilities of the pinned versions (asks PyPI)"
 	@echo "make bench   measure: LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json"
 
 setup: $(STAMP)
@@ -87,6 +89,19 @@ bench: $(STAMP)
 	$(if $(EXTRACTION),$(BIN)/memory-agent eval extraction --dataset $(EXTRACTION) --json > out/extraction.json)
 	$(if $(DISTILL),$(BIN)/memory-agent eval distill --facts $(DISTILL) --json > out/distill.json)
 	@ls -l out
+
+# What is installed, with versions and licences, as CycloneDX JSON. The tool gets an environment of its own, so that it
+# does not list itself.
+sbom: $(STAMP)
+	@mkdir -p out
+	@test -x out/.tools/bin/cyclonedx-py || { $(BIN)/python -m venv out/.tools && out/.tools/bin/pip install -qq cyclonedx-bom; }
+	out/.tools/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --sv 1.6 --of JSON -o out/sbom.json
+	@ls -l out/sbom.json
+
+# Known vulnerabilities of the pinned versions. Asks PyPI; where its data is out of reach, every package is named as skipped.
+audit: $(STAMP)
+	@test -x out/.audit/bin/pip-audit || { mkdir -p out; $(BIN)/python -m venv out/.audit && out/.audit/bin/pip install -qq pip-audit; }
+	out/.audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-memory out build dist

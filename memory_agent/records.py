@@ -213,7 +213,7 @@ class Claim(Stored):
     correction: bool = False
     """Said to put an earlier statement right ("I meant Porto"), not to report a change."""
     low_trust: bool = False
-    """Read in a turn of low trust: it says what it says, and stands against nothing that others say."""
+    """Read in a turn of low trust, or of a source without a level: it stands against nothing that others say."""
     extractor: str
     run: str | None = None
 

@@ -74,6 +74,32 @@ def serial(
     _emit(place, found)
 
 
+def security(
+    place: Place,
+    turns: Annotated[int, typer.Option(min=100, help="How many turns are taken in, 50 of them poisoned.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The attacks are a function of it.")] = 0,
+) -> None:
+    """Attack a memory: poisoning, injection, other tenants, canaries; and see what detectors of secrets miss."""
+    from memory_agent.evaluation import security as evaluation
+
+    found = evaluation.run(turns, seed)
+
+    def show(out: Console) -> None:
+        from rich.table import Table
+
+        table = Table("attack", "attempts", "successes", box=None, pad_edge=False)
+        for name, row in found["attacks"].items():
+            table.add_row(name, str(row["attempts"]), str(row["successes"]))
+        out.print(table)
+        for name, classes in found["detectors"].items():
+            table = Table(f"found ({name})", "n", "precision", "recall", box=None, pad_edge=False)
+            for label, row in classes.items():
+                table.add_row(label, str(row["n"]), f"{row['precision']:.3f}", f"{row['recall']:.3f}")
+            out.print(table)
+
+    place.emit(found, show)
+
+
 def distill(
     place: Place,
     facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
@@ -131,7 +157,7 @@ def serving(
     _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
 
 
-for _verb in (retrieval, extraction, dynamics, serial, distill):
+for _verb in (retrieval, extraction, dynamics, serial, security, distill):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)

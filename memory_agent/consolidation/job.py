@@ -26,7 +26,7 @@ from memory_agent.records import Claim, ConsolidationReport, Entity, Episode, Re
 from memory_agent.semantic.entities import Directory, is_described, is_name
 from memory_agent.semantic.folding import key
 from memory_agent.semantic.ontology import Ontology, load
-from memory_agent.semantic.trust import Trust, is_low
+from memory_agent.semantic.trust import Trust, is_doubted
 from memory_agent.space import Space
 
 JOB = "consolidate"
@@ -268,7 +268,7 @@ class _Writer:
             valid_to=proposal.valid_to,
             confidence=proposal.confidence,
             correction=self._ontology.corrects(sentence(episode.content, proposal.start, proposal.end)),
-            low_trust=is_low(episode, self._trust),
+            low_trust=is_doubted(episode, self._trust),
             extractor=self._extractor,
             run=self._tally.run,
         )

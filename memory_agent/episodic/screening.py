@@ -61,12 +61,15 @@ class Finding:
         return self.start < other.end and other.start < self.end
 
 
-def screen(text: str) -> tuple[str, ...]:
-    """The flags of `text`, instructions first, then secrets, then personal; empty for nearly everything."""
-    return tuple(dict.fromkeys(finding.flag for finding in find(text)))
+def screen(text: str, *, others: bool = True) -> tuple[str, ...]:
+    """The flags of `text`, instructions first, then secrets, then personal; empty for nearly everything.
+
+    With `others` the detectors of others look as well, where they are installed.
+    """
+    return tuple(dict.fromkeys(finding.flag for finding in find(text, others=others)))
 
 
-def find(text: str) -> list[Finding]:
+def find(text: str, *, others: bool = True) -> list[Finding]:
     """Everything that is found in `text`, in the order of `screen`."""
     by_flag, card, iban = _rules()
     lower = text.lower()
@@ -80,7 +83,7 @@ def find(text: str) -> list[Finding]:
     if re.search(r"\d", text):
         found += [Finding("secret:card", *match.span()) for match in card.finditer(text) if _luhn(match[0])]
         found += [Finding("secret:iban", *match.span()) for match in iban.finditer(text) if _mod97(match[0])]
-    found += [Finding(*each) for each in detectors.find(text)]
+    found += [Finding(*each) for each in (detectors.find(text) if others else ())]
     secret = [f for f in found if f.flag.startswith("secret:")]
     found = [f for f in found if not f.flag.startswith("personal:") or not any(f.overlaps(s) for s in secret)]
     return sorted(found, key=lambda each: _RANK[each.flag.partition(":")[0]])

@@ -100,6 +100,16 @@ def is_low(episode: Episode, trust: Trust) -> bool:
     return episode.metadata.get("trust") == "low" or trust.sources.get(source_of(episode)) == "low"
 
 
+def is_doubted(episode: Episode, trust: Trust) -> bool:
+    """Whether what a turn says may end nothing that others say: it is of low trust, or quotes a source without a level.
+
+    A mail, a page or another memory's export that a program takes in is not its user's word, whoever it names.
+    """
+    quoted = any(isinstance(episode.metadata.get(name), str) for name in ("source", "origin"))
+    unknown = quoted and source_of(episode) not in trust.sources and episode.metadata.get("confirmed") is not True
+    return unknown or is_low(episode, trust)
+
+
 def owners(reader: Reader, user: str) -> frozenset[str]:
     """The names, folded, by which the owner of a memory speaks in it: the user's, where somebody does, else the first.
 
@@ -141,8 +151,8 @@ class Standing:
         for fact in facts:
             told = [episodes[s.episode_id] for s in fact.sources if s.episode_id in episodes]
             by = {source_of(e) for e in told if bare.level_of(e, fact) != "owner"}
-            if fact.status == "disputed":
-                disputes.update(by)
+            if fact.status == "disputed":  # marks of low trust are on the turn: they say nothing of who is named in it
+                disputes.update({source_of(e) for e in told if not is_low(e, trust)} & by)
             if len(by) == 1 and told:
                 first = min(e.recorded_at for e in told)
                 days[by.pop(), first.date()].append((first, fact.id))
@@ -152,17 +162,19 @@ class Standing:
     def level_of(self, episode: Episode, fact: Fact) -> str:
         """The level of a turn as a source of `fact`."""
         source = source_of(episode)
-        if is_low(episode, self.trust) or self.disputes.get(source, 0) >= self.trust.contradictions:
+        if is_low(episode, self.trust):
             return "low"
         if episode.metadata.get("confirmed") is True:
             return "owner"
         if level := self.trust.sources.get(source):
             return level
-        if episode.role == "user" and source == fold(episode.speaker):
-            if not self.owners or source in self.owners:
-                return "owner"
-            if source in (fold(fact.subject), fold(fact.subject).split(" ")[0]):
-                return "self"
+        spoken = episode.role == "user" and source == fold(episode.speaker)
+        if spoken and (not self.owners or source in self.owners):
+            return "owner"
+        if self.disputes.get(source, 0) >= self.trust.contradictions:
+            return "low"
+        if spoken and source in (fold(fact.subject), fold(fact.subject).split(" ")[0]):
+            return "self"
         return self.trust.roles[episode.role]
 
     def objection(self, fact: Fact, sources: Sequence[Episode], now: datetime) -> str | None:

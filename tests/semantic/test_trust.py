@@ -102,6 +102,14 @@ def test_who_contradicts_the_owner_often_is_believed_no_more() -> None:
         assert standing.objection(about_bob, [told[3]], NOW) == expected
 
 
+def test_turns_marked_low_in_the_owners_name_do_not_silence_the_owner() -> None:
+    forged = [episode(f"e{n}", metadata={"trust": "low"}) for n in range(5)]
+    facts = [fact(e, id=f"d{n}", status="disputed") for n, e in enumerate(forged)]
+    told = episode("own")
+    standing = Standing.of(Trust.load(), ALICE, facts, {e.id: e for e in [*forged, told]})
+    assert standing.objection(fact(told), [told], NOW) is None
+
+
 def test_a_source_is_what_the_turn_names_else_who_speaks() -> None:
     assert source_of(episode(metadata={"source": " E-Mail "})) == "e-mail"
     assert source_of(episode(metadata={"origin": "mem0"})) == "mem0"
