@@ -33,6 +33,8 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_NOT_A_FILES_TO_SAY = frozenset({"confirmed", "approved"})
+"""Metadata that make a fact count as the user's own word: a program or a person says that, not the file itself."""
 _TIMES = ("at", "timestamp", "created_at", "time", "date")
 
 
@@ -114,6 +116,7 @@ def _turn(message: Any, around: Mapping[str, Any], where: str, session: str, num
         at = sent + timedelta(milliseconds=number)  # one time for a whole list: keep the order within it
     speaker = message.get("speaker") or message.get("name") or (around.get("user_id") if role == "user" else None)
     metadata = {**_mapping(around.get("metadata")), **_mapping(message.get("metadata"))}
+    metadata = {name: value for name, value in metadata.items() if name not in _NOT_A_FILES_TO_SAY}
     yield Turn(
         role=role,
         content=text,

@@ -17,7 +17,8 @@ def test_an_admin_reviews_and_a_writer_does_not(memories: Memories, client: obje
     ids = {"ids": [waiting["fact"]["id"]]}
     assert writer.get("/v1/spaces/bo/review").status_code == 403
     assert writer.post("/v1/spaces/bo/review/approve", json=ids).status_code == 403
-    assert admin.post("/v1/spaces/bo/review/approve", json=ids).status_code == 200
+    approved = admin.post("/v1/spaces/bo/review/approve", json=ids, headers={"Idempotency-Key": "k"})
+    assert approved.json() == ids, "an answer that is kept must not hold what was remembered"
     assert admin.get("/v1/spaces/bo/review").json()["items"] == []
     assert admin.post("/v1/spaces/bo/review/reject", json=ids).status_code == 200
     assert admin.post("/v1/spaces/bo/review/reject", json=ids).status_code == 404

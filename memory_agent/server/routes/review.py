@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from memory_agent.auditing import Chain
 from memory_agent.distillation.review import Waiting
-from memory_agent.records import Fact
 from memory_agent.server.idempotency import IdempotentRoute
 from memory_agent.server.paging import Cursor, Limit, Page, listed
 from memory_agent.server.serving import AdminMemory
@@ -22,6 +21,12 @@ class Decision(BaseModel, extra="forbid"):
     """Ids of facts that were decided about."""
 
     ids: list[Annotated[str, Field(min_length=1, max_length=512)]] = Field(min_length=1, max_length=1000)
+
+
+class Decided(BaseModel):
+    """What was decided about. Ids alone: an answer that is kept for a repeated request outlives what is forgotten."""
+
+    ids: list[str]
 
 
 @router.get("/review")
@@ -38,15 +43,15 @@ def waiting(
 
 
 @deciding.post("/review/approve")
-def approve(memory: AdminMemory, body: Decision) -> list[Fact]:
-    """Let facts count as the user's own word; they as they now are."""
-    return memory.review.approve(*body.ids)
+def approve(memory: AdminMemory, body: Decision) -> Decided:
+    """Let facts count as the user's own word."""
+    return Decided(ids=[fact.id for fact in memory.review.approve(*body.ids)])
 
 
 @deciding.post("/review/reject")
-def reject(memory: AdminMemory, body: Decision) -> list[Fact]:
-    """Withdraw facts; they as they were. The turns stay as they were said."""
-    return memory.review.reject(*body.ids)
+def reject(memory: AdminMemory, body: Decision) -> Decided:
+    """Withdraw facts; the turns stay as they were said."""
+    return Decided(ids=[fact.id for fact in memory.review.reject(*body.ids)])
 
 
 @router.get("/audit/verify")
