@@ -18,7 +18,14 @@ from memory_agent.records import Record
 Size = Literal["auto", "quick", "standard", "thorough"]
 
 _SIZES: dict[str, dict[str, Any]] = {
-    "quick": {"epochs": 8, "batch": 12, "inverse_forms": 3, "replay_prompts": 64},
+    "quick": {
+        "epochs": 8,
+        "batch": 12,
+        "inverse_forms": 3,
+        "first_layer": 0,
+        "replay_prompts": 64,
+        "opener_rows": 12,
+    },
     "standard": {},
     "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
 }
@@ -40,7 +47,7 @@ class Recipe(Record):
     """Questions for each (predicate, object) in a pass."""
     unknown_share: float = Field(default=0.45, ge=0)
     """"I don't know" rows in a pass, as a share of its question rows."""
-    fewest_unknown: int = Field(default=48, ge=0)
+    fewest_unknown: int = Field(default=96, ge=0)
     """"I don't know" rows in a pass, at least."""
     check_share: float = Field(default=0.1, ge=0)
     """Yes-or-no rows in a pass, as a share of its question rows."""
