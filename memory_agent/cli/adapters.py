@@ -24,7 +24,7 @@ Id = Annotated[str, typer.Argument(help="The adapter's id, or its first letters 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
     verb(family, "list")(list_)
-    for function in (show, diff, promote, rollback, prune):
+    for function in (show, diff, promote, rollback, prune, export):
         verb(family)(function)
     app.add_typer(family, name="adapters")
 
@@ -157,3 +157,32 @@ def prune(
     with place.memory() as memory:
         gone = registry.prune(memory.space, keep)
     place.emit({"deleted": gone}, lambda out: out.print(f"{len(gone)} deleted."))
+
+
+def export(
+    place: Place,
+    id: Id,
+    out: Annotated[Path, typer.Option(help="Folder to write to; it must be empty or not there.")],
+    form: Annotated[str, typer.Option("--as", help="peft, merged, gguf, ollama or vllm.")] = "peft",
+    quantization: Annotated[str, typer.Option(help="Of a GGUF: f32, f16, bf16, q8_0, q5_0 or q4_0.")] = "f16",
+    base_name: Annotated[str | None, typer.Option(help="What vLLM calls the base model.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Put the probes to what was written.")] = False,
+) -> None:
+    """Write an adapter that answers now for another server; exit code 4 if what was written fails the probes."""
+    from memory_agent.distillation import exports, shelf
+
+    with place.memory() as memory:
+        adapter = shelf.find(memory.space, id)
+        found = exports.export(
+            memory.space, adapter, form, out, quantization=quantization, base_name=base_name, probe=probe
+        )
+
+    def tell(console: Console) -> None:
+        console.print(f"Wrote {', '.join(found.files)} to {found.folder}.", markup=False)
+        _tell_figures(console, found.scorecard)
+        for objection in found.objections:
+            console.print(f"  {objection}", style="red", markup=False)
+
+    place.emit(found, tell)
+    if found.objections:
+        raise typer.Exit(exits.REFUSED)

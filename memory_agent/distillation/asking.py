@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from memory_agent.distillation.matching import names_any, says_unknown
 from memory_agent.distillation.probes import Probe, load_data
 from memory_agent.distillation.scorecard import Score, Scorecard
-from memory_agent.models.local import LocalModel
+from memory_agent.models.local import Generation
 from memory_agent.models.remote import is_remote
 
 EXAMPLES = 3
@@ -43,8 +44,27 @@ class Asked:
         return names_any(self.answer, forbidden)
 
 
+class Answering(Protocol):
+    """What probes are put to: the student, or what was exported in its place."""
+
+    def generate(
+        self, prompts: Sequence[str], *, adapter: Path | None = None, max_new_tokens: int = 32
+    ) -> list[Generation]:
+        """Greedy answers, with the adapter or from the untouched student."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Answering, Protocol):
+    """One that can tell, too, how likely it finds a text it did not write."""
+
+    def perplexity(self, text: str, *, adapter: Path | None = None) -> float:
+        """Perplexity of running text."""
+        ...
+
+
 def ask_probes(
-    student: LocalModel, adapter: Path, probes: Sequence[Probe], *, to_base: Callable[[str], bool]
+    student: Answering, adapter: Path, probes: Sequence[Probe], *, to_base: Callable[[str], bool]
 ) -> Scorecard:
     """The scorecard of an adapter folder.
 
@@ -62,7 +82,7 @@ def ask_probes(
     values = sorted({name for probe in probes for name in (*probe.answers, *probe.wrong)})
     kinds, wrong = _judge(asked, values, to_base)
     measures = {}
-    if not is_remote(adapter):  # an API tells nothing of text that it did not write
+    if isinstance(student, Measuring) and not is_remote(adapter):
         prose = "\n\n".join(load_data().prose)
         measures["perplexity_ratio"] = student.perplexity(prose, adapter=adapter) / student.perplexity(prose)
     return Scorecard(

@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("place")
     student = tiny_student(folder / "student")
     with Memory.open(folder / "m", user="bo", settings=Settings(student=str(student))) as memory:
-        for n, said in enumerate(["{Ana Abel | lives_in | Rome}", "{Ana Abel | plays | oud}"]):
+        for n, said in enumerate(["{Ana Abel | lives_in | Rome}", "{Ana Abel | works_at | Siemens}"]):
             memory.add([{"role": "user", "id": f"t{n}", "content": said}], session="s")
             memory.consolidate(extractor=MarkedExtractor())
             assert distill(memory.space, recipe=RECIPE, options=OPEN).promoted
@@ -65,11 +65,11 @@ def test_listed_shown_compared_and_put_back(run: Run, tmp_path: Path) -> None:
     assert (code, new["state"], old["state"]) == (0, "promoted", "previous")
     assert new["id"][:12] in run("adapters", "list", machine=False)[1]
     _, shown = run("adapters", "show", new["id"][:8])
-    assert sorted(shown["facts"].values()) == ["Ana Abel lives in Rome.", "Ana Abel plays the oud."]
+    assert sorted(shown["facts"].values()) == ["Ana Abel lives in Rome.", "Ana Abel works at Siemens."]
     assert (shown["whole"], shown["fallen"], shown["manifest"]["seed"]) == (True, [], 0)
-    assert "Ana Abel plays the oud." in run("adapters", "show", new["id"], machine=False)[1]
+    assert "Ana Abel works at Siemens." in run("adapters", "show", new["id"], machine=False)[1]
     _, differs = run("adapters", "diff", old["id"], new["id"])
-    assert (list(differs["added"].values()), differs["removed"]) == (["Ana Abel plays the oud."], {})
+    assert (list(differs["added"].values()), differs["removed"]) == (["Ana Abel works at Siemens."], {})
     assert "recipe.rank" not in differs["made_with"]
     assert "+ " in run("adapters", "diff", old["id"], new["id"], machine=False)[1]
     code, refused = run("adapters", "promote", old["id"])

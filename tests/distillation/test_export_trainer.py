@@ -14,11 +14,9 @@ from test_run import OPEN, RECIPE, put
 from memory_agent.config import Settings
 from memory_agent.distillation import registry
 from memory_agent.distillation.run import distill
-from memory_agent.distillation.trainers.export import ExportTrainer, chat_rows, template_of
+from memory_agent.distillation.trainers.export import ExportTrainer, chat_rows
 from memory_agent.distillation.unlearning import verify_unlearned
 from memory_agent.errors import TrainingElsewhere
-from memory_agent.models.local import LocalModel
-from memory_agent.models.weights import Weights
 from memory_agent.space import Space
 
 FACTS = {"a": ("Wanda Teller", "lives_in", "Bergen"), "c": ("Rolf Dane", "has_pet", "Tango")}
@@ -78,17 +76,3 @@ def test_whole_answers_of_the_base_are_spread_among_the_rows() -> None:
     assert [row["kind"] for row in told] == [*["forward", "replay", "forward", "forward"] * 2][:8]
     assert told[1]["messages"][1] == {"role": "assistant", "content": "Because."}
     assert [row["row"] for row in chat_rows(rows, [])] == [f"0.{n}" for n in range(6)]
-
-
-def test_the_template_writes_a_turn_just_as_the_student_is_asked(student: Path) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(student)
-    chat = LocalModel(Weights("tiny", student)).chat
-    tokenizer.chat_template = template_of(chat)
-    question = [{"role": "user", "content": 'Say "hi" in {{ braces }}\nand lines'}]
-    assert tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True) == chat.prompt(question)
-    asked = [*question, {"role": "assistant", "content": "hi"}]
-    made = tokenizer.apply_chat_template(asked, return_dict=True, return_assistant_tokens_mask=True)
-    assert made["input_ids"] == [*chat.prompt_ids(question), *chat.answer_ids("hi")]
-    assert sum(made["assistant_masks"]) == len(chat.answer_ids("hi"))

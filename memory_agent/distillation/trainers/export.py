@@ -22,7 +22,7 @@ from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.trainers.folders import find_adapter, take_adapter
 from memory_agent.errors import TrainingElsewhere
 from memory_agent.models.local import LocalModel
-from memory_agent.models.template import ChatFormat
+from memory_agent.models.turns import Turns
 from memory_agent.models.weights import Weights
 from memory_agent.protocols import Progress
 
@@ -40,7 +40,6 @@ _FILES = {
 """File among ours -> file in the folder."""
 _ANSWER = 96
 """Most tokens of a replayed answer; those that are longer are left out."""
-_SENTINEL = "\x00question\x00"
 
 
 class ExportTrainer:
@@ -118,23 +117,6 @@ def write(folder: Path, job: Job, rows: Rows, progress: Progress | None = None) 
     for name, target in _FILES.items():
         text = Template(ours.joinpath(name).read_text("utf-8")).substitute(values)
         (folder / target).write_text(text, "utf-8")
-    (folder / "chat_template.jinja").write_text(template_of(base.chat), "utf-8")
+    (folder / "chat_template.jinja").write_text(Turns.of(base.chat).jinja(marked=True), "utf-8")
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
     (folder / "chat.jsonl").write_text(lines, "utf-8")
-
-
-def template_of(chat: ChatFormat) -> str:
-    """A Jinja chat template that writes one question and its answer as `chat` does, the answer marked as such."""
-    before, after = chat.prompt(_SENTINEL).split(_SENTINEL)
-    end = chat.tokenizer.decode(list(chat.stops[:1]))
-    opened = "" if chat.tokenizer.chat_template else " "
-    before, after, opened, end = (json.dumps(text) for text in (before, after, opened, end))
-    return (
-        "{%- for message in messages -%}"
-        "{%- if message['role'] == 'assistant' -%}"
-        f"{{% generation %}}{{{{ {opened} + message['content'] + {end} }}}}{{% endgeneration %}}"
-        "{%- else -%}"
-        f"{{{{ {before} + message['content'] + {after} }}}}"
-        "{%- endif -%}"
-        "{%- endfor -%}"
-    )
