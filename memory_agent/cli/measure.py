@@ -113,6 +113,24 @@ def distill(
     _emit(place, found)
 
 
+def unlearning(
+    place: Place,
+    facts: Annotated[Path, typer.Option(help="Facts to teach, as for `eval distill`.")],
+    forget: Annotated[int, typer.Option(min=1, help="How many of them are forgotten.")] = 5,
+    samples: Annotated[int, typer.Option(min=1, help="Answers drawn for each forgotten fact.")] = 50,
+    temperature: Annotated[float, typer.Option(min=0.01, help="At which they are drawn.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of rows, training and drawing.")] = 0,
+) -> None:
+    """Measure whether forgotten facts can be got out of rebuilt weights, beside weights that never held them."""
+    from memory_agent.evaluation import unlearning as evaluation
+
+    with place.progress("Measuring") as progress:
+        found = evaluation.run(
+            facts, forget=forget, samples=samples, temperature=temperature, seed=seed, progress=progress
+        )
+    _emit(place, found)
+
+
 def scale(
     place: Place,
     sizes: Annotated[str, typer.Option(help="Turns in the store, as N,N.")] = "1000,10000,100000",
@@ -157,7 +175,7 @@ def serving(
     _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
 
 
-for _verb in (retrieval, extraction, dynamics, serial, security, distill):
+for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlearning):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)

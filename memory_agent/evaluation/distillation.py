@@ -164,7 +164,7 @@ def run(
 def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:
     """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
     settings = Settings.load(student=student)
-    options = Options(policy=Policy(teach=_kept_out(file.facts)), gate=Gate(thresholds={}))
+    options = Options(policy=Policy(teach=kept_out(file.facts)), gate=Gate(thresholds={}))
     with (
         tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
         Memory.open(folder, user="evaluation", settings=settings) as memory,
@@ -195,7 +195,7 @@ def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None,
     }
 
 
-def _kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:
+def kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:
     """The predicates that have to be opted in for the file to be taught whole; secret ones cannot be."""
     known = ontology.load()
     predicates = [known[name] for name in sorted({fact.predicate for fact in facts})]

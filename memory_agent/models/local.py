@@ -225,6 +225,14 @@ class LocalModel:
                 scores = [s for i in range(0, len(ids), window) for s in self._scored(ids[i : i + window], 1)]
         return math.exp(-sum(scores) / len(scores))
 
+    @contextmanager
+    def opened(self, adapter: Path | None) -> Iterator[_Loaded]:
+        """The network itself with that adapter, or with none, for one caller at a time."""
+        with self._lock:
+            loaded = self._ready()
+            with self._using(adapter), self._computing():
+                yield loaded
+
     def _scored(self, ids: Sequence[int], start: int) -> list[float]:
         """Log-probabilities of ids[start:], each given all before it."""
         import torch

@@ -120,7 +120,7 @@ def test_what_cannot_be_exported(space_with_adapter: tuple[Space, Adapter], tmp_
     assert registry.verify(space, adapter)
 
 
-@pytest.mark.parametrize("quantization", ("f16", "q8_0", "q4_0"))
+@pytest.mark.parametrize("quantization", ["f16", "q8_0", "q4_0"])
 def test_quantised_files_hold_what_they_say(made: tuple[LocalModel, Path], tmp_path: Path, quantization: str) -> None:
     import numpy as np
     from gguf import GGUFReader, dequantize

@@ -55,9 +55,11 @@ class LlamaCpp:
         sure = math.exp(min(told)) if told else 0.0
         return Generation(choice["text"].strip(), usage["completion_tokens"], usage["prompt_tokens"], sure)
 
-    def sample(self, prompt: Prompt, *, count: int, temperature: float, seed: int, max_new_tokens: int) -> list[str]:
-        """`count` answers drawn at that temperature from the whole distribution."""
-        text = self._student.chat.prompt(prompt)
+    def sample(
+        self, prompt: Prompt, *, count: int, temperature: float, seed: int, max_new_tokens: int, begun: str = ""
+    ) -> list[str]:
+        """`count` answers that go on from `begun`, drawn at that temperature from the whole distribution."""
+        text = self._student.chat.prompt(prompt) + begun
         drawn = {"temperature": temperature, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
         return [self._one(text, max_new_tokens, seed=seed * 1000 + n, **drawn).text for n in range(count)]
 
