@@ -51,7 +51,7 @@ class Settings(BaseModel):
     threads: int = 0
     """CPU threads for models; 0 leaves it to the library."""
     trainer: str = ""
-    """Which trainer makes adapters: "lora", "prefix", "command", "export", "openai" or a plugin's; empty for lora."""
+    """Which trainer makes adapters: "lora", "command", "export", "openai" or a plugin's; empty for lora."""
     trainer_options: str = ""
     """Its options as a JSON object, such as {"command": "python train.py {job} {out}"} for "command"."""
     teach: str = ""

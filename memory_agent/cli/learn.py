@@ -67,7 +67,7 @@ def distill(
     deadline: Deadline = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and training.")] = 0,
     trainer: Annotated[
-        str | None, typer.Option(help="lora, prefix, command, export, openai, or a plugin's [MEMORY_AGENT_TRAINER].")
+        str | None, typer.Option(help="lora, command, export, openai, or a plugin's [MEMORY_AGENT_TRAINER].")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Of the trainer, as NAME=VALUE; again for more.")

@@ -131,6 +131,23 @@ def unlearning(
     _emit(place, found)
 
 
+def nightly(
+    place: Place,
+    nights: Annotated[int, typer.Option(min=1, help="How many.")] = 5,
+    add: Annotated[int, typer.Option(min=1, help="Facts that come before each.")] = 20,
+    change: Annotated[int, typer.Option(min=0, help="Facts that change before each but the first.")] = 5,
+    delete: Annotated[int, typer.Option(min=0, help="Facts that are forgotten before each but the first.")] = 5,
+    cap: Annotated[int, typer.Option(min=1, help="Most facts in a shard.")] = 32,
+    seed: Annotated[int, typer.Option(help="Of the lives, of rows and training.")] = 0,
+) -> None:
+    """Measure whether weights keep up as facts come, change and are forgotten, night after night."""
+    from memory_agent.evaluation import nightly as evaluation
+
+    with place.progress("Living") as progress:
+        found = evaluation.run(nights, add=add, change=change, delete=delete, cap=cap, seed=seed, progress=progress)
+    _emit(place, found)
+
+
 def scale(
     place: Place,
     sizes: Annotated[str, typer.Option(help="Turns in the store, as N,N.")] = "1000,10000,100000",
@@ -175,7 +192,7 @@ def serving(
     _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
 
 
-for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlearning):
+for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlearning, nightly):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)

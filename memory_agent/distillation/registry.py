@@ -37,7 +37,7 @@ LOCK = "distill"
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 """What an adapter's hash covers, where it has weights of its own."""
-_UNTOUCHED = {"peft_type": ("LORA", "PREFIX_TUNING"), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
+_UNTOUCHED = {"peft_type": ("LORA",), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
 """Values of adapter_config.json with which loading an adapter leaves the model's own weights as they are."""
 _EMPTY = ("modules_to_save", "trainable_token_indices", "auto_mapping", "layer_replication")
 """Entries of it that must say nothing, for the same reason."""

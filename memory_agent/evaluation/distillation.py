@@ -104,9 +104,9 @@ class StatingExtractor:
         ]
 
 
-def teach(memory: Memory, facts: Sequence[StatedFact]) -> None:
-    """Put the facts into the graph, each on the word of a user's turn that states it."""
-    stated = {f"stated:{n}": fact for n, fact in enumerate(facts)}
+def teach(memory: Memory, facts: Sequence[StatedFact], session: str = "stated") -> None:
+    """Put the facts into the graph, each on the word of a user's turn of that session that states it."""
+    stated = {f"{session}:{n}": fact for n, fact in enumerate(facts)}
     turns = [
         Turn(
             role="user",
@@ -117,7 +117,7 @@ def teach(memory: Memory, facts: Sequence[StatedFact]) -> None:
         )
         for id, fact in stated.items()
     ]
-    memory.add(turns, session="stated")
+    memory.add(turns, session=session)
     memory.consolidate(extractor=StatingExtractor(stated))
 
 

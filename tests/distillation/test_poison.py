@@ -19,7 +19,7 @@ def told(space: Space) -> dict[str, str]:
     with space.ledger.transaction() as tx:
         for n in range(TURNS):
             poisoned, secret = n % (TURNS // POISONED) == 7, n % (TURNS // SECRETS) == 3
-            predicate, value = ("phone", f"555 {n:04}") if secret else ("plays", f"viol{n:04}")
+            predicate, value = ("phone", f"+351 {n:04}") if secret else ("plays", f"viol{n:04}")
             if poisoned:
                 value = f"venom{n:04}"
             person = f"Person {chr(65 + n % 26)}{n:04}"
@@ -52,7 +52,7 @@ def test_neither_poison_nor_a_secret_reaches_a_row(space: Space) -> None:
     curriculum = Curriculum([TaughtFact.of(fact) for fact in found.facts], Recipe(epochs=1), 0)
     rows = [row.prompt + row.answer for row in curriculum.rows(0)]
     assert any("viol" in row for row in rows)
-    assert not [row for row in rows if "venom" in row or "555" in row]
+    assert not [row for row in rows if "venom" in row or "+351" in row]
 
 
 def test_one_trusted_turn_is_enough_for_what_others_say_too(space: Space) -> None:

@@ -79,7 +79,7 @@ def export(
         raise InvalidInput(f"{folder} is not an empty folder")
     source = registry.folder_of(space, adapter)
     kind = _kind(source)
-    if kind != "LORA" and not (form == "peft" and kind == "PREFIX_TUNING"):
+    if kind != "LORA":
         raise InvalidInput(f"an adapter of kind {kind} cannot be exported as {form}")
     student = LocalModel.load(space.settings)
     if adapter.base != student.revision:

@@ -1,7 +1,6 @@
 """Trainers: a job folder in, an adapter folder out. Found by entry point, or passed in.
 
 lora      a LoRA on this machine (the default)
-prefix    a key-value prefix on this machine: no weight of the model is touched
 command   a command of the user's
 export    files that TRL, axolotl, LLaMA-Factory and Unsloth read, trained wherever
 openai    a fine-tuning API that speaks OpenAI's format

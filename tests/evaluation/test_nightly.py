@@ -1,0 +1,33 @@
+"""Nights of living on: what changes is asked as it is, what is forgotten is gone, and only dirty shards are built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from students import tiny_student
+from test_eval_distillation import RECIPE
+
+from memory_agent.errors import InvalidInput
+from memory_agent.evaluation.nightly import run
+
+
+def test_two_nights_with_a_student_that_learns_nothing(tmp_path: Path) -> None:
+    found = run(
+        2, add=6, change=1, delete=1, cap=3, student=str(tiny_student(tmp_path / "student")), recipe=RECIPE
+    )  # fmt: skip
+    first, second = found["nights"]
+    assert json.loads(json.dumps(found)) == found
+    assert (first["shards"], first["rebuilt"]) == (2, 2)
+    assert second["shards"] >= 3
+    assert first["deleted"]["n"] == first["stale"]["n"] == 0
+    assert second["deleted"]["n"] == second["deleted_base"]["n"] > 0
+    assert second["stale"]["n"] > 0
+    assert 0 < second["first_night"]["n"] < first["all"]["n"]
+    assert second["deleted"]["rate"] == 0.0, "random weights name nobody"
+
+
+def test_more_cannot_go_than_comes() -> None:
+    with pytest.raises(InvalidInput, match="at least one"):
+        run(2, add=3, change=2, delete=2)
