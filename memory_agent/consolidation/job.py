@@ -20,6 +20,8 @@ from memory_agent.consolidation.derive import ALSO_CALLED, rederive
 from memory_agent.consolidation.grounding import refusal, sentence
 from memory_agent.consolidation.resolve import Resolver
 from memory_agent.consolidation.stated import Stated
+from memory_agent.consolidation.summaries import refresh
+from memory_agent.consolidation.wording import reword
 from memory_agent.errors import ExtractionFailed
 from memory_agent.protocols import Extractor, Progress, Proposal, Query
 from memory_agent.records import Claim, ConsolidationReport, Entity, Episode, Rejection, Run
@@ -105,6 +107,10 @@ def consolidate(
                     break
                 writer.write(batch, context, proposals)
                 done += len(batch)
+        wording = getattr(extractor, "wording", None)
+        if wording is not None:  # plain summaries are made when they are read
+            delta = refresh(space, {*tally.added, *tally.changed, *tally.closed})
+            reword(space, wording, [*delta.added, *delta.changed])
         report = tally.report(time.monotonic() - began)
         writer.finish(report)
         if progress:

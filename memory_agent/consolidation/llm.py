@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from memory_agent.consolidation.spending import Answers, Budget
+from memory_agent.consolidation.wording import Wording
 from memory_agent.errors import ExtractionFailed
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode, PartialDate
@@ -66,7 +67,8 @@ class LLMExtractor:
     `name` goes into every claim; by default it is the model's own. With `json_schema` the schema is
     sent along as `response_format`, for servers that decode under it; None asks only those that
     speak OpenAI's protocol. `budget` bounds what it may cost; `answers` keeps what was answered, by
-    content (`Answers(memory.space.folder / ANSWERS)` is cleared with the memory it is of).
+    content (`Answers(memory.space.folder / ANSWERS)` is cleared with the memory it is of). With `summaries` the
+    model also words the summaries that a run changes, one call each.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class LLMExtractor:
         json_schema: bool | None = None,
         budget: Budget | None = None,
         answers: Answers | None = None,
+        summaries: bool = False,
     ) -> None:
+        self.wording = Wording(model, budget) if summaries else None
         self.model = model
         self.budget = budget
         self._answers = answers
@@ -120,7 +124,7 @@ class LLMExtractor:
         return _prompt("extract.md").substitute(predicates=predicates, schema=json.dumps(_Answer.model_json_schema()))
 
     def _ask(self, messages: list[BaseMessage], turns: Sequence[Episode]) -> str:
-        from openai import OpenAIError
+        from openai import LengthFinishReasonError, OpenAIError
 
         if self.budget:
             self.budget.check()
@@ -129,6 +133,11 @@ class LLMExtractor:
             if self.budget:
                 self.budget.charge(answer.usage_metadata, "".join(str(m.content) for m in messages), answer.text)
             return answer.text
+        except LengthFinishReasonError as cut:  # raised under a JSON schema; what was said until then is repaired
+            said = cut.completion.choices[0].message.content or ""
+            if self.budget:
+                self.budget.charge(None, "".join(str(m.content) for m in messages), said)
+            return said
         # A server that answers 200 with a body of another shape makes the client trip over it in its own ways.
         except (OpenAIError, LangChainException, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
             raise ExtractionFailed(f"{self.name} failed on {_named(turns)}: {type(error).__name__}: {error}") from error

@@ -1,18 +1,19 @@
 """What is known of an entity, or was said in a session, in a few sentences that each name their facts.
 
-No model writes them: a sentence is a fact's own, or one for all values of a predicate, so nothing can be in a
-summary that is not in the graph. They are brought level by deltas: sentences whose facts did not change stay as
-they are, the others are replaced, added or dropped. Observations are sentences over several facts, with the number of
-turns that prove them: what somebody keeps coming back to, and how often something changed.
+A sentence is a fact's own, or one for all values of a predicate, so nothing can be in a summary that is not in the
+graph; a chat model may then put them in other words (`wording`). They are brought level by deltas: sentences whose
+facts did not change stay as they are, the others are replaced, added or dropped. Observations are sentences over
+several facts, with the number of turns that prove them: what somebody keeps coming back to, and how often something
+changed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from memory_agent.protocols import Query
+from memory_agent.protocols import Query, Reader
 from memory_agent.records import Episode, Fact, Line, Summary
 from memory_agent.semantic.entities import Directory
 from memory_agent.semantic.folding import key
@@ -34,26 +35,26 @@ class Delta:
     kept_lines: int = 0
 
 
-def refresh(space: Space) -> Delta:
-    """Bring the summaries of all entities and sessions level with the facts, in one transaction; what changed."""
+def refresh(space: Space, touched: Collection[str] | None = None) -> Delta:
+    """Bring summaries level with the facts, in one transaction; what changed.
+
+    All of them, or only those of the entities and sessions of the facts `touched`, which reads no more than these.
+    """
     ontology, delta = load(), Delta()
     with space.ledger.transaction(wait=space.settings.lock_wait) as tx:
-        facts = tx.select(Fact, Query(where={"retired_at": None}))
-        sessions = {e.id: e.session for e in tx.select(Episode)}
         directory = Directory.of(tx)
+        scope = _everything(tx) if touched is None else _around(tx, touched, directory)
         now = space.clock.now()
-        standing = [f for f in facts if stands(f, now)]
-        wanted = {
-            f"sum_{key('entity', id)}": (id, lines) for id, lines in _profiles(facts, standing, directory, ontology)
-        }
-        wanted |= {
-            f"sum_{key('session', name)}": (f"session:{name}", lines) for name, lines in _sessions(facts, sessions)
-        }
-        there = {s.id: s for s in tx.select(Summary) if s.lines}
+        standing = [f for f in scope.facts if stands(f, now)]
+        profiles = _profiles(scope.facts, standing, directory, ontology)
+        wanted = {f"sum_{key('entity', id)}": (id, lines) for id, lines in profiles}
+        said = _sessions(scope.said, scope.sessions)
+        wanted |= {f"sum_{key('session', name)}": (f"session:{name}", lines) for name, lines in said}
+        there = {s.id: s for s in scope.summaries if s.lines}
         for id, (about, lines) in sorted(wanted.items()):
             old = there.get(id)
             delta.kept_lines += len(set(lines) & set(old.lines)) if old else 0
-            if old is not None and old.lines == tuple(lines):
+            if old is not None and (old.lines == tuple(lines) or _level(old, lines, [*scope.facts, *scope.said])):
                 continue
             (delta.added if old is None else delta.changed).append(id)
             text = " ".join(line.text for line in lines)
@@ -63,6 +64,46 @@ def refresh(space: Space) -> Delta:
         if delta.dropped:
             tx.delete(Summary, delta.dropped)
     return delta
+
+
+@dataclass
+class _Scope:
+    """What a refresh looks at: facts by subject, facts by the sessions that said them, and the summaries there are."""
+
+    facts: list[Fact]
+    said: list[Fact]
+    sessions: dict[str, str]
+    """Episode to the name of its session, for the sessions looked at."""
+    summaries: list[Summary]
+
+
+def _everything(tx: Reader) -> _Scope:
+    facts = tx.select(Fact, Query(where={"retired_at": None}))
+    return _Scope(facts, facts, {e.id: e.session for e in tx.select(Episode)}, tx.select(Summary))
+
+
+def _around(tx: Reader, touched: Collection[str], directory: Directory) -> _Scope:
+    """The entities that the facts are about, and the sessions that said them."""
+    versions = tx.select(Fact, Query(ids=sorted(touched))) if touched else []
+    roots = {directory.people.root(f.subject_id) for f in versions}
+    members = sorted({id for root in roots for id in directory.members(root)})
+    facts = tx.select(Fact, Query(where={"subject_id": members, "retired_at": None})) if members else []
+    sources = sorted({s.episode_id for f in versions for s in f.sources})
+    names = {e.session for e in tx.select(Episode, Query(ids=sources))} if sources else set()
+    about = [*roots, *(f"session:{name}" for name in names)]
+    summaries = tx.select(Summary, Query(where={"about": about})) if about else []
+    ids = {f.id for f in versions} | {id for s in summaries if s.about.startswith("session:") for id in s.of}
+    said = tx.select(Fact, Query(ids=sorted(ids), where={"retired_at": None})) if ids else []
+    episodes = sorted({s.episode_id for f in said for s in f.sources})
+    spoken = tx.select(Episode, Query(ids=episodes)) if episodes else []
+    return _Scope(facts, said, {e.id: e.session for e in spoken if e.session in names}, summaries)
+
+
+def _level(old: Summary, lines: Sequence[Line], facts: Sequence[Fact]) -> bool:
+    """Whether a summary in other words says these very facts, none of which changed since it was written."""
+    of = {id for line in lines for id in line.of}
+    written = max((f.position for f in facts if f.id in of), default=0)
+    return {id for line in old.lines for id in line.of} == of and written < old.position
 
 
 def summaries(space: Space, about: str | None = None) -> list[Summary]:

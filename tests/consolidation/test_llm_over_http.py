@@ -87,6 +87,14 @@ def extractor(server: _Server, **options: Any) -> LLMExtractor:
     return LLMExtractor(ChatOpenAI(model="m", base_url=url, api_key="x", max_retries=0, timeout=5), **options)
 
 
+def test_an_answer_that_the_server_cut_gives_its_whole_claims(server: _Server, space, say) -> None:
+    say("2024-04-05", "I live in Porto.")
+    cut = claims(GOOD)[:-2] + ', {"turn": 1, "quo'
+    server.script[:] = [(200, completion(cut, finish_reason="length"))] * 2
+    assert consolidation.consolidate(space, extractor(server)).claims == 1
+    assert [f.text for f in semantic.facts(space)] == ["Alice lives in Porto."]
+
+
 def test_nothing_is_lost_and_each_failure_is_named(server: _Server, space, say) -> None:
     id = say("2024-04-05", "I live in Porto.")
     for name, script in BROKEN.items():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from memory_agent import consolidation
 from memory_agent.consolidation.forgetting import forget
 from memory_agent.consolidation.summaries import refresh, summaries
+from memory_agent.consolidation.wording import Wording
 from memory_agent.protocols import Query
 from memory_agent.records import Fact, Summary
+from memory_agent.testing import ScriptedChatModel
 from memory_agent.testing.extractor import MarkedExtractor
 
 
@@ -59,3 +65,76 @@ def test_forgetting_leaves_no_summary_of_before(space, say) -> None:
     forget(space, id, reason="test")
     assert not any("kohlrabi" in s.text for s in space.ledger.select(Summary))
     assert all("kohlrabi" not in s.text for s in summaries(space))
+
+
+TELLING = [
+    "{Alice | likes | tea} {Alice | likes | chess}",
+    "{Alice | lives_in | Rome} {Bob | friend | Alice}",
+    "{Alice | lives_in | Oslo}",
+]
+
+
+def test_a_refresh_around_what_a_run_changed_leaves_what_a_whole_one_would(space, say) -> None:
+    for n, text in enumerate(TELLING):
+        say(f"2023-0{n + 1}-05", text, session=f"s{n % 2}")
+        report = consolidation.consolidate(space, MarkedExtractor())
+        refresh(space, {*report.facts_added, *report.facts_changed, *report.facts_closed})
+    delta = refresh(space)
+    assert (delta.added, delta.changed, delta.dropped) == ([], [], [])
+
+
+class Worded(MarkedExtractor):
+    """Reads marked turns, and words the summary of Alice by a scripted model; it has no words for any other."""
+
+    def __init__(self, reply: object) -> None:
+        super().__init__()
+        model = ScriptedChatModel(replies=lambda asked: reply if 'about "Alice"' in str(asked[0].content) else "prose")
+        self.wording = Wording(model)
+
+
+def lines(*said: tuple[str, list[int]]) -> str:
+    return "Here you are: " + json.dumps({"lines": [{"text": text, "facts": facts} for text, facts in said]})
+
+
+def worded(space, reply: object) -> list[tuple[str, int]]:
+    consolidation.consolidate(space, Worded(reply))
+    (alice,) = summaries(space, "Alice")
+    assert {id for line in alice.lines for id in line.of} == set(alice.of)
+    return [(line.text, len(line.of)) for line in alice.lines]
+
+
+PLAIN = [("Alice lives in Rome.", 1), ("Alice works as a nurse.", 1)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        (lines(("Alice, a nurse, lives in Rome.", [1, 2])), [("Alice, a nurse, lives in Rome.", 2)]),
+        (lines(("In Rome Alice lives.", [1])), [("In Rome Alice lives.", 1), PLAIN[1]]),
+        (lines(("Alice, a nurse, lives in Rome.", [1])), PLAIN),  # says a fact that it does not name
+        (lines(("Alice lives in Rome with Zoltan.", [1])), PLAIN),  # a name that stands nowhere
+        (lines(("Alice has lived in Rome since 1999.", [1])), PLAIN),  # and a number
+        (lines(("She is fine.", [1])), PLAIN),  # says nothing of the fact it names
+        (lines(("Alice lives in Rome.", [7])), PLAIN),
+        ("I would rather not.", PLAIN),
+        ('{"lines": [{"text": "Alice', PLAIN),
+        ("", PLAIN),
+        (ValueError("boom"), PLAIN),
+    ],
+)  # fmt: skip
+def test_a_model_words_only_what_it_can_name(space, say, reply: object, kept: list[tuple[str, int]]) -> None:
+    say("2023-01-05", "{Alice | lives_in | Rome} {Alice | occupation | nurse}")
+    assert worded(space, reply) == kept
+
+
+def test_words_stay_until_a_fact_changes_and_go_with_it(space, say) -> None:
+    id = say("2023-01-05", "{Alice | lives_in | Rome} {Alice | occupation | nurse}")
+    said = lines(("Alice, a nurse, lives in Rome.", [1, 2]))
+    assert worded(space, said) == [("Alice, a nurse, lives in Rome.", 2)]
+    assert not refresh(space).changed
+    say("2023-02-05", "{Alice | lives_in | Oslo}")
+    consolidation.consolidate(space, MarkedExtractor())
+    (alice,) = summaries(space, "Alice")
+    assert "Rome" not in alice.text
+    forget(space, id, reason="test")
+    assert all("nurse" not in s.text for s in space.ledger.select(Summary))
