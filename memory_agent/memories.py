@@ -78,7 +78,7 @@ class Memories:
                 clock=self._clock,
                 settings=self.settings,
             )
-            upkeep.catch_up(space)
+            upkeep.open_level(space)
             memory = Memory(self.backend, space)
             with self._lock:
                 self._open[key] = memory

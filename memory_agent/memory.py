@@ -77,7 +77,7 @@ class Memory:
             clock=clock,
             settings=settings,
         )
-        upkeep.catch_up(space, rebuild=rebuild)
+        upkeep.open_level(space, rebuild=rebuild)
         return cls(backend, space)
 
     def close(self) -> None:

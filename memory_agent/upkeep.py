@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memory_agent import auditing
 from memory_agent.auditing import Chain
-from memory_agent.errors import InvalidInput, NotFound
+from memory_agent.errors import InvalidInput, NotFound, StoreUnwritable
 from memory_agent.protocols import Backend, Extractor, Progress
 from memory_agent.records import (
     AddReport,
@@ -28,11 +29,22 @@ if TYPE_CHECKING:
     from memory_agent.retention import Policy
 
 
+_log = logging.getLogger(__name__)
+
+
 def catch_up(space: Space, *, rebuild: bool = False) -> None:
     """Bring the vector index level with the ledger; with `rebuild`, from nothing. Raises as `retrieval.index`."""
     from memory_agent.retrieval import index
 
     (index.rebuild if rebuild else index.catch_up)(space)
+
+
+def open_level(space: Space, *, rebuild: bool = False) -> None:
+    """As `catch_up`, but a disk that is full or read-only keeps nobody from reading: the index then lags behind."""
+    try:
+        catch_up(space, rebuild=rebuild)
+    except StoreUnwritable as error:
+        _log.warning("vectors are not level with the ledger: %s", error)
 
 
 def add(space: Space, turns: Sequence[Turn | Mapping[str, Any]], session: str | None) -> AddReport:

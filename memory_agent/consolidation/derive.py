@@ -45,8 +45,8 @@ def rederive(
 ) -> Difference:
     """Recompute the facts of the entities `touched` and write what differs as new versions.
 
-    A changed fact's old row is retired at `now`. An adapter that was taught a fact that no longer
-    stands as it was taught is switched off.
+    A changed fact's old row is retired at `now`, or when it was recorded if the clock went back since. An
+    adapter that was taught a fact that no longer stands as it was taught is switched off.
     """
     scope = scope_of(tx, touched, directory, ontology)
     derived = {d.id: d for d in derive(scope, directory, ontology)}
@@ -62,14 +62,15 @@ def rederive(
             put.append(new.fact(versions.get(id, 0) + 1, now))
             difference.added.append(id)
         elif not new.matches(old):
-            put += [old.model_copy(update={"retired_at": now}), new.fact(old.version + 1, now)]
+            at = max(now, old.recorded_at)
+            put += [old.model_copy(update={"retired_at": at}), new.fact(old.version + 1, at)]
             closing = new.status in ("superseded", "ended") and old.status not in ("superseded", "ended")
             (difference.closed if closing else difference.changed).append(id)
             if new.status != "current" or new.text != old.text:
                 fallen[id] = new.status if new.status != "current" else "changed"
     for id, old in stored.items():
         if id not in derived:
-            put.append(old.model_copy(update={"retired_at": now}))
+            put.append(old.model_copy(update={"retired_at": max(now, old.recorded_at)}))
             difference.closed.append(id)
             fallen[id] = "gone"
     if put:

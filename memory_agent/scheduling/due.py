@@ -18,6 +18,7 @@ from memory_agent.records import Adapter, Episode, Fact, Run, Tombstone
 from memory_agent.semantic import ontology
 from memory_agent.space import Space
 
+_NONE = timedelta(0)
 COOLING = timedelta(hours=1)
 """How long it takes a turn that waits to be read to count half as much for a conversation's heat."""
 
@@ -95,9 +96,14 @@ def _against(state: State, conditions: Conditions) -> tuple[str, ...]:
     reasons = []
     if state.new < conditions.least and not state.dirty:
         reasons.append(f"{state.new} new, fewer than {conditions.least}")
-    if conditions.every is not None and state.began is not None and state.now - state.began < conditions.every:
+    # What lies in the future was noted before the clock went back; waiting for it could take years.
+    if conditions.every is not None and state.began is not None and _NONE <= state.now - state.began < conditions.every:
         reasons.append(f"the last run began at {state.began:%Y-%m-%d %H:%M} UTC, less than {conditions.every} ago")
-    if conditions.idle is not None and state.written is not None and state.now - state.written < conditions.idle:
+    if (
+        conditions.idle is not None
+        and state.written is not None
+        and _NONE <= state.now - state.written < conditions.idle
+    ):
         reasons.append(f"the last turn came at {state.written:%Y-%m-%d %H:%M} UTC, less than {conditions.idle} ago")
     if conditions.budget is not None and state.spent >= conditions.budget:
         reasons.append(f"runs took {state.spent} within {conditions.period}, of {conditions.budget} allowed")

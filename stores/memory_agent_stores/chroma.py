@@ -19,15 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import secrets
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,10 +35,11 @@ from filelock import FileLock, Timeout
 from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
 from memory_agent.protocols import IndexState, Vectors
 from memory_agent_stores import purge
+from memory_agent_stores.chroma_client import DATABASE, chroma_failed, client
 from memory_agent_stores.exact import Matrix
+from memory_agent_stores.unwritable import unwritable
 
 KINDS = ("episode", "fact")
-DATABASE = "chroma.sqlite3"
 _WAIT = 60.0
 _WARM = 100
 """Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
@@ -227,7 +226,7 @@ class ChromaIndex:
         try:
             return work()
         except BaseException as error:
-            if not _chroma_failed(error):
+            if not chroma_failed(error):
                 raise
             with self._writing(name):
                 self.give_up(name, error)
@@ -239,7 +238,7 @@ class ChromaIndex:
         try:
             self.drop(name)
         except BaseException as error:
-            if not _chroma_failed(error):
+            if not chroma_failed(error):
                 raise
             self._start_over(error)
 
@@ -249,6 +248,10 @@ class ChromaIndex:
         if self._mark_held:
             yield
             return
+        with unwritable(self.folder, "what the ledger holds stands, and is embedded when there is room"):
+            yield from self._alone(name, changes)
+
+    def _alone(self, name: str, changes: bool) -> Iterator[None]:
         lock = self._acquire()
         try:
             self._refresh()
@@ -322,9 +325,9 @@ class ChromaIndex:
 
     def _open(self) -> None:
         try:
-            self._client = _client(self.folder)
+            self._client = client(self.folder)
         except BaseException as error:
-            if not _chroma_failed(error):
+            if not chroma_failed(error):
                 raise
             self._start_over(error)
 
@@ -332,8 +335,10 @@ class ChromaIndex:
         """Throw the folder away, as it can be filled again from the ledger, and begin an empty one."""
         _log.warning("%s cannot be read (%s); it is removed, to be filled anew", self.folder, error)
         self.close()
-        shutil.rmtree(self.folder)
-        self._client = _client(self.folder)
+        for _ in range(2):  # a client that was closed may still be deleting its log
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self.folder)
+        self._client = client(self.folder)
 
 
 class ChromaSpace:
@@ -366,7 +371,7 @@ class ChromaSpace:
             try:
                 self._put(index, name, upserts, vectors, deletes, state)
             except BaseException as error:
-                if not _chroma_failed(error):
+                if not chroma_failed(error):
                     raise
                 index.give_up(name, error)
                 self._put(index, name, upserts, vectors, deletes, state)
@@ -467,45 +472,3 @@ def _purge(database: Path) -> set[str]:
 def _state(collection: Any) -> IndexState:
     told = collection.metadata
     return IndexState(str(told["model"]), int(told["dimension"]), int(told["position"]), str(told["metric"]))
-
-
-def _client(folder: Path) -> Any:
-    """A Chroma client over `folder`, its telemetry off, that shares nothing with others in this process.
-
-    Chroma keeps one system for each path as it is spelt, also one that failed to start: a client made
-    again would see what the old one saw.
-    """
-    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
-    import chromadb
-    from chromadb.api.shared_system_client import SharedSystemClient
-    from chromadb.config import Settings
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / DATABASE).exists():
-        _begin(folder / DATABASE)
-    path = str(folder)
-    while path in SharedSystemClient._identifier_to_system:
-        path += "/."
-    try:
-        return chromadb.PersistentClient(path, settings=Settings(anonymized_telemetry=False))
-    except BaseException:
-        SharedSystemClient._identifier_to_system.pop(path, None)
-        raise
-
-
-def _begin(database: Path) -> None:
-    """An empty database with a write-ahead log, which Chroma then fills and keeps.
-
-    Chroma holds the interpreter, and so every thread and event loop, until a write is on disk: a small one took 12
-    syncs with SQLite's rollback journal and takes 3 with the log. Only a new file is opened here (see `purge`).
-    """
-    with closing(sqlite3.connect(database)) as db:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("VACUUM")
-
-
-def _chroma_failed(error: BaseException) -> bool:
-    """Whether `error` is Chroma's own: one of its errors, or a panic of its native part (no Exception at all)."""
-    from chromadb.errors import ChromaError
-
-    return isinstance(error, (ChromaError, sqlite3.Error)) or type(error).__name__ == "PanicException"

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 from filelock import FileLock, Timeout
 
 from memory_agent.errors import StoreBusy
+from memory_agent_stores.unwritable import unwritable
 
 
 @contextmanager
@@ -23,17 +24,20 @@ def job_lock(folder: Path, space: str, name: str, wait: float) -> Iterator[None]
 
     Raises StoreBusy, naming the holder's process, machine and since when, when it is not free within `wait` seconds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with unwritable(folder, "nothing was begun"):
+        folder.mkdir(parents=True, exist_ok=True)
     stem = f"{hashlib.sha256(space.encode()).hexdigest()[:16]}-{quote(name, safe='')}"
     note = folder / f"{stem}.holder"
     lock = FileLock(folder / f"{stem}.lock")
     try:
-        lock.acquire(timeout=max(wait, 0), poll_interval=0.01)
+        with unwritable(folder, "nothing was begun"):
+            lock.acquire(timeout=max(wait, 0), poll_interval=0.01)
     except Timeout as error:
         raise StoreBusy(f"{name} is already running{_holder(note)}; wait for it to end, or end that process") from error
     try:
         held = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat("T", "seconds")}
-        note.write_text(json.dumps(held), "utf-8")
+        with suppress(OSError):  # on a full disk nobody is told who holds it
+            note.write_text(json.dumps(held), "utf-8")
         yield
     finally:
         note.unlink(missing_ok=True)

@@ -38,14 +38,9 @@ from memory_agent_stores.rows import (
 )
 from memory_agent_stores.sqlite_words import check_words, optimize_words, rewrite_words, words_table, write_words
 from memory_agent_stores.text import SEARCHED, match_expression, searched_text, segment
+from memory_agent_stores.unwritable import is_unwritable, unwritable
 
 FILE = "ledger.sqlite"
-_UNWRITABLE = (
-    "database or disk is full",
-    "disk I/O error",
-    "attempt to write a readonly database",
-    "unable to open database file",
-)
 _BUSY = ("database is locked", "database table is locked", "database schema is locked")
 
 
@@ -61,7 +56,7 @@ def _translated(path: Path) -> Iterator[None]:
             ) from error
         if "malformed" in str(error) or "Could not decode" in str(error):
             raise _corrupt(path, error) from error
-        if str(error) in _UNWRITABLE:
+        if is_unwritable(error):
             raise StoreUnwritable(f"{path}: {error}; nothing was written, and what was there stands") from error
         raise StoreError(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
@@ -94,7 +89,7 @@ class SqliteLedger:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / "locks").mkdir(exist_ok=True)
         except OSError as error:
-            raise StoreError(f"{folder} cannot be made a store: {error.strerror or error}") from error
+            raise StoreUnwritable(f"{folder} cannot be made a store: {error.strerror or error}") from error
         with _translated(self.path), self._alone("open"):
             self._writer = self._connect()
             try:
@@ -107,7 +102,8 @@ class SqliteLedger:
     def _alone(self, name: str) -> AbstractContextManager[object]:
         lock = FileLock(self.folder / "locks" / f"{name}.lock", timeout=30)
         try:
-            return lock.acquire()
+            with unwritable(self.folder, "nothing was changed; a store is only opened where it can be written"):
+                return lock.acquire()
         except Timeout as error:
             raise StoreBusy(f"another process has been opening {self.path} for 30 s; try again") from error
 
