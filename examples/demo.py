@@ -27,6 +27,7 @@ from rich.text import Text
 from memory_agent import Answer, Fact, Memory, Turn
 from memory_agent.answering import ask_many
 from memory_agent.cli.show import fact_table
+from memory_agent.config import Settings
 from memory_agent.distillation.matching import names_any, says_unknown
 from memory_agent.records import ConsolidationReport, DistillationReport, Mode
 from memory_agent.views import Asked, LoopReport, Reply, graph_html, report_html
@@ -71,7 +72,8 @@ def main() -> int:
         for row in json.loads((DATA / "questions.json").read_text("utf-8"))
     ]
     turns = [Turn.model_validate_json(line) for line in (DATA / "conversation.jsonl").read_text("utf-8").splitlines()]
-    with Memory.open(FOLDER, user=USER) as memory:
+    # The memory is Maren's; by default what another speaker says waits a week, or for somebody who says it too.
+    with Memory.open(FOLDER, user=USER, settings=Settings.load(trust="Tobiah Venn=owner")) as memory:
         remember(memory, turns)
         consolidated = understand(memory)
         replies: dict[Mode, list[Answer]] = {}
