@@ -53,19 +53,3 @@ def test_neither_poison_nor_a_secret_reaches_a_row(space: Space) -> None:
     rows = [row.prompt + row.answer for row in curriculum.rows(0)]
     assert any("viol" in row for row in rows)
     assert not [row for row in rows if "venom" in row or "+351" in row]
-
-
-def test_one_trusted_turn_is_enough_for_what_others_say_too(space: Space) -> None:
-    told(space)
-    poison = space.ledger.select(Fact)[7]
-    honest = Episode(
-        id="honest", session="h", role="user", speaker="Ben", content=poison.text, at=space.clock.now(),
-        recorded_at=space.clock.now(), digest="h",
-    )  # fmt: skip
-    backed = poison.model_copy(
-        update={"sources": (*poison.sources, Source(episode_id="honest", start=0, end=3, quote="Per"))}
-    )
-    with space.ledger.transaction() as tx:
-        tx.put(honest, backed)
-    found = select_from(space.ledger, ontology.load(), space.clock.now(), Policy())
-    assert poison.id in {fact.id for fact in found.facts}
