@@ -25,6 +25,7 @@ from memory_agent.backup.restoring import verify
 from memory_agent.distillation import registry
 from memory_agent.encryption import Key
 from memory_agent.errors import BackupDamaged, InvalidInput, StoreUnwritable, TrainerFailed
+from memory_agent.folders import sync
 from memory_agent.moving import all_rows, row_bytes
 from memory_agent.protocols import Backend, FrozenSpace, IndexState, LedgerRow, Progress, Query, Snapshots
 from memory_agent.records import Adapter, Episode, Fact, Record
@@ -76,9 +77,9 @@ def backup(
             found = verify(part, key=key)
             if list(found.spaces) != made:
                 raise BackupDamaged(f"{part} is not what was written to it: the disk is failing")
-            _sync(part)
+            sync(part)
             os.replace(part, path)
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise StoreUnwritable(f"the backup could not be written to {path}: {error.strerror or error}") from error
         finally:
@@ -204,16 +205,6 @@ def _files_of(folder: Path, adapter: Adapter) -> dict[str, bytes]:
 def _batches(rows: Iterator[LedgerRow]) -> Iterator[list[LedgerRow]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _report(path: Path, key: Key | None, made: list[SpaceManifest]) -> BackupReport:

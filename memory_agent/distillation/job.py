@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import load_templates
 from memory_agent.errors import NothingToDistill, TrainerFailed
+from memory_agent.folders import whole
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress
 from memory_agent.records import Record
@@ -160,17 +158,6 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _put(folder: Path, files: Mapping[str, str]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by a run that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole(folder) as partial:
         for name, text in files.items():
-            with (partial / name).open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            (partial / name).write_text(text, "utf-8", newline="\n")

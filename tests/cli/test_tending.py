@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,22 @@ from typing import Any
 import pytest
 
 from memory_agent import Memory
-from memory_agent.cli import exits, main
+from memory_agent.cli import exits
 from memory_agent.testing.extractor import MarkedExtractor
 
 Run = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, command: Run) -> Run:
     """The command on a small store, "a"; (exit code, what it wrote as JSON)."""
     with Memory.open(tmp_path / "a", user="bo") as memory:
         said = ["{Ana Abel | lives_in | Rome}", "{Anita | likes | tea} {Anita | likes | chess}"]
         memory.add([{"role": "user", "id": f"t{n}", "content": text} for n, text in enumerate(said)], session="s")
         memory.consolidate(extractor=MarkedExtractor())
 
-    def call(*arguments: str | Path, store: str = "a") -> tuple[int, Any]:
-        where = ("--store", str(tmp_path / store), "--user", "bo", "--json")
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *map(str, arguments), *where])
-        capsys.readouterr()
-        code = 0
-        try:
-            main.main()
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        written = capsys.readouterr().out
-        return code, json.loads(written) if written.strip() else None
+    def call(*arguments: object, store: str = "a") -> tuple[int, Any]:
+        return command(tmp_path / store, *arguments)
 
     return call
 

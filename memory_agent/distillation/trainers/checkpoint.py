@@ -8,12 +8,11 @@ another job, torch or device does not take it up.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from memory_agent.folders import whole
 
 if TYPE_CHECKING:
     import torch
@@ -36,18 +35,9 @@ def keep(
     tensors = {f"weight.{n}": weight.detach() for n, weight in enumerate(weights)}
     for n, weight in enumerate(weights):
         tensors.update({f"{name}.{n}": moment for name, moment in _moments(optimizer, weight).items()})
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole(folder) as partial:
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
         (partial / _ABOUT).write_text(json.dumps({"of": dict(of), "state": state}), "utf-8")
-        for file in partial.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def take_up(folder: Path, weights: Sequence[Tensor], optimizer: torch.optim.Optimizer, of: Mapping[str, str]) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from memory_agent.errors import TrainerFailed
+from memory_agent.folders import whole
 
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
 _DEPTH = 2
@@ -33,16 +33,10 @@ def find_adapter(folder: Path) -> Path | None:
 
 def take_adapter(found: Path, out: Path) -> Path:
     """Copy the adapter at `found`, and `training.json` if there is one, to `out`, which appears whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole(out) as partial:
         for name in (*ADAPTER, "training.json"):
             if (found / name).is_file():
                 shutil.copyfile(found / name, partial / name)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -33,6 +31,7 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers import checkpoint
 from memory_agent.distillation.trainers.gradients import UNKNOWN, Bounds, Gradients, Part, Row
 from memory_agent.errors import MissingExtra, TrainerFailed
+from memory_agent.folders import whole
 from memory_agent.models.device import best_device, best_dtype, release_memory
 from memory_agent.models.template import ChatFormat
 from memory_agent.protocols import Progress
@@ -40,8 +39,6 @@ from memory_agent.protocols import Progress
 if TYPE_CHECKING:
     import torch
 
-_STEPS_KEPT = 8
-"""Steps from one time that freed memory is given back to the next."""
 _REPLAYED = ("answer", "opener")
 _QUESTIONS = frozenset({"forward", "inverse"}) | UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
@@ -133,6 +130,7 @@ class _Run:
             epoch = len(self.state.history)
             final = epoch == self.recipe.epochs - 1 or self._is_known()
             self._pass(epoch, final)
+            release_memory()
             if not final:
                 checkpoint.keep(kept, self.weights, self.optimizer, self._of(), asdict(self.state))
         self._tell(1.0, "trained")
@@ -162,8 +160,6 @@ class _Run:
             for row, known in zip(batch, self._step(batch), strict=True):
                 seen.setdefault(row.group, []).append(known)
                 kinds.setdefault(row.kind, []).append(known)
-            if i % _STEPS_KEPT == 0:
-                release_memory()
             self._report(epoch, (i + 1) / len(batches), final)
         for group, values in seen.items():
             self.state.streak[group] = self.state.streak.get(group, 0) + 1 if all(values) else 0
@@ -263,24 +259,13 @@ class _Run:
         """The adapter folder: safetensors, its configuration, and how the training went. Appears whole."""
         if any(not math.isfinite(float(p.detach().abs().sum())) for p in self.weights):
             raise TrainerFailed("the training diverged: lower the recipe's rate")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f".{out.name}-*"):  # by a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
+        with whole(out) as partial:
             self.peft.peft_config["default"].base_model_name_or_path = self.job.base
             # The embeddings are the base's; to find that out, peft would ask the model hub.
             self.peft.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             (partial / "README.md").unlink(missing_ok=True)
             about = {"passes": self.state.history, "steps": self.state.steps, "tokens": self.state.tokens}
             (partial / "training.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-            for file in partial.iterdir():
-                with file.open("rb") as written:
-                    os.fsync(written.fileno())
-            shutil.rmtree(out, ignore_errors=True)
-            partial.rename(out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return out
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.trainers.export import Rows, chat_rows, replayed_questions
 from memory_agent.errors import InvalidInput, ModelError, TrainerFailed
+from memory_agent.folders import whole
 from memory_agent.models.remote import FILE, Remote, ask, client_of
 from memory_agent.protocols import Progress
 
@@ -161,12 +160,6 @@ def _said(error: Exception) -> str:
 
 
 def _write(out: Path, remote: Remote, tokens: int) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole(out) as partial:
         (partial / FILE).write_text(remote.model_dump_json(indent=1) + "\n", "utf-8")
         (partial / "training.json").write_text(json.dumps({"tokens": tokens}) + "\n", "utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
