@@ -1,8 +1,9 @@
-"""The file of a backup: a tar stream, compressed, then encrypted where there is a key.
+"""The file of a backup: a tar stream, compressed, then encrypted where there is a key, else closed by its SHA-256.
 
 Members are small enough to be held in memory. The last one, manifest.json, names every other with its length and
-SHA-256, so that a file that was cut off or altered is known, with a key or without. Nothing is ever unpacked by the
-names that stand in the file.
+SHA-256, so that a file that was cut off or altered is known, with a key or without. Some bits of a compressed stream
+mean nothing, and no checksum of what is in it covers them; that of the whole file does. Nothing is ever unpacked by
+the names that stand in the file.
 """
 
 from __future__ import annotations
@@ -28,6 +29,47 @@ _COMPRESSION = 1
 """Vectors and weights hardly shrink; rows do so at any level."""
 
 
+class _Summing(io.RawIOBase):
+    """Writes to a file, and on closing, the SHA-256 of what was written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._sum = file, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._sum.update(data)
+        return self._file.write(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.write(self._sum.digest())
+        super().close()
+
+
+class _Summed(io.RawIOBase):
+    """Reads what a _Summing wrote, without the sum."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        """`size`: the file's, in bytes."""
+        self._file, self._sum = file, hashlib.sha256()
+        self._left = max(0, size - self._sum.digest_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        self._sum.update(data)
+        return data
+
+    def is_as_written(self) -> bool:
+        """Whether all that was read is what the sum was made of. Only at the end."""
+        return not self._left and self._file.read() == self._sum.digest()
+
+
 class Writing:
     """Writes members to a new file; `finish` with the manifest makes it a backup."""
 
@@ -36,8 +78,8 @@ class Writing:
         file: IO[bytes] = self._stack.enter_context(path.open("xb"))
         path.chmod(0o600)
         self._file = file
-        if key is not None:
-            file = cast("IO[bytes]", self._stack.enter_context(Sealer(file, key)))
+        closing = Sealer(file, key) if key is not None else _Summing(file)
+        file = cast("IO[bytes]", self._stack.enter_context(closing))
         packed = self._stack.enter_context(gzip.GzipFile(fileobj=file, mode="wb", compresslevel=_COMPRESSION, mtime=0))
         tar = tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._tar = self._stack.enter_context(tar)
@@ -80,6 +122,10 @@ def members(path: Path, key: Key | None) -> Iterator[tuple[str, bytes]]:
                     f"{path} is encrypted: give its key (--key-file, MEMORY_AGENT_BACKUP_KEY_FILE or _KEY)"
                 )
             file = cast("IO[bytes]", Unsealer(file, key))
+            summed = None
+        else:
+            summed = _Summed(file, path.stat().st_size)
+            file = cast("IO[bytes]", summed)
         try:
             packed = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb"))
             tar = stack.enter_context(tarfile.open(fileobj=packed, mode="r|"))
@@ -91,6 +137,8 @@ def members(path: Path, key: Key | None) -> Iterator[tuple[str, bytes]]:
                 yield about.name, found.read()
             while packed.read(1 << 16):  # its checksum stands at the end
                 pass
+            if summed is not None and not summed.is_as_written():
+                raise BackupDamaged(f"{path} was altered: it is not what its checksum was made of")
         except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, OverflowError) as error:
             raise BackupDamaged(f"{path} is no backup, or it was cut off or altered ({error})") from error
 
