@@ -37,6 +37,7 @@ from memory_agent.protocols import IndexState, Vectors
 from memory_agent_stores import purge
 from memory_agent_stores.chroma_client import DATABASE, chroma_failed, client
 from memory_agent_stores.exact import Matrix
+from memory_agent_stores.graph_files import clear_unused
 from memory_agent_stores.unwritable import unwritable
 
 KINDS = ("episode", "fact")
@@ -103,6 +104,8 @@ class ChromaIndex:
                 for path in self.folder.glob("*-*-*-*-*"):  # Chroma leaves the files of a deleted collection behind
                     if path.name not in segments:
                         shutil.rmtree(path)
+                    else:
+                        clear_unused(path)
 
     def _stale(self) -> Path:
         """A folder with a file for each collection that holds deleted vectors."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,17 +110,34 @@ def test_two_handles_in_one_process_see_each_others_writes(index: ChromaIndex, t
     other.close()
 
 
+def test_places_without_a_vector_are_clear_after_compacting(tmp_path: Path) -> None:
+    index = ChromaIndex(tmp_path, sync_threshold=10)
+    space = index.space("default/alice")
+    fill(space)
+    (graph,) = {path.parent for path in index.folder.glob("*/header.bin")}
+    level = graph / "data_level0.bin"
+    places, used, size = 100, 30, len(level.read_bytes()) // 100
+    assert struct.unpack("<12xQQQ", (graph / "header.bin").read_bytes()[:36]) == (places, used, size)
+    level.write_bytes(level.read_bytes()[: used * size] + b"forgotten".ljust((places - used) * size, b"x"))
+    other = index.space("default/bob")
+    fill(other)
+    other.apply("episode", [], vectors(0), ["v0"], state=IndexState("m", 8, 2))
+    index.compact()
+    assert not any(level.read_bytes()[used * size :])
+    for path in index.folder.glob("*/length.bin"):
+        held = struct.unpack("<12xQQQ", (path.parent / "header.bin").read_bytes()[:36])[1]
+        assert not any(path.read_bytes()[held * 4 :])
+    assert space.count("episode") == 30
+    assert len(space.query("episode", vectors(1)[0], 3)) == 3
+    index.close()
+
+
 def near(numbers: Vectors, form: Vectors) -> Vectors:
     """The windows of `numbers`, as long as `form`, that are nearly it."""
     windows = np.lib.stride_tricks.sliding_window_view(numbers, len(form))
     return windows[np.isclose(windows, form, atol=1e-5).all(axis=1)]
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="now and then data_level0.bin still holds bytes of a deleted vector (never of a text); "
-    "suspected, not proven: Chroma writes slots that are not in use out of memory it has not cleared",
-)
 @pytest.mark.parametrize("sync_threshold", [10, 1000])
 def test_compacting_leaves_no_byte_of_a_deleted_vector(tmp_path: Path, sync_threshold: int) -> None:
     index = ChromaIndex(tmp_path, sync_threshold=sync_threshold)
