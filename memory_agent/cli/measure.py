@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +14,16 @@ from memory_agent.errors import InvalidInput
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from memory_agent.evaluation.report import Report
+
 app = typer.Typer(help="Measure retrieval, extraction and distillation on data of yours.", no_args_is_help=True)
 
 bench = typer.Typer(help="Measure speed and size on talk that is made up.", no_args_is_help=True)
+
+Page = Annotated[
+    Path | None,
+    typer.Option("--page", help="Keep the figures in this folder of pages (docs/benchmarks), with tables and plots."),
+]
 
 
 def retrieval(
@@ -50,6 +57,7 @@ def dynamics(
     templates: Annotated[str, typer.Option(help="held: wordings that no rule was written with; seen: the others.")] = (
         "held"
     ),
+    page: Page = None,
 ) -> None:
     """Measure whether the state stays true as lives change: now, then, consequences, ignorance, deletion."""
     from memory_agent.evaluation import dynamics as evaluation
@@ -58,6 +66,7 @@ def dynamics(
         raise InvalidInput(f"--templates is held or seen, not {templates!r}")
     with place.progress("Living") as progress:
         found = evaluation.run(seed, worlds=worlds, templates=templates, progress=progress)
+    _keep(page, evaluation.report, found)
     _emit(place, found)
 
 
@@ -155,6 +164,7 @@ def scale(
     peers: Annotated[
         str, typer.Option(help="What else to time: chroma, numpy, fts5, or nothing.")
     ] = "chroma,numpy,fts5",
+    page: Page = None,
 ) -> None:
     """Measure how search and intake hold up as a store grows, on made-up talk, beside plainer things."""
     from memory_agent.evaluation import scale as evaluation
@@ -166,6 +176,7 @@ def scale(
     beside = [name.strip() for name in peers.split(",") if name.strip()]
     with place.progress("Measuring") as progress:
         rows = evaluation.run(numbers, count=questions, peers=beside, progress=progress)
+    _keep(page, evaluation.report, rows)
 
     def show(out: Console) -> None:
         from rich.table import Table
@@ -192,10 +203,35 @@ def serving(
     _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
 
 
+def pages(
+    place: Place,
+    folder: Annotated[Path, typer.Argument(help="Pages, and the results kept beside them.")] = Path("docs/benchmarks"),
+) -> None:
+    """Write the tables and plots of benchmark pages anew from the results kept."""
+    from memory_agent.evaluation import report
+
+    if not (folder / "results").is_dir():
+        raise InvalidInput(f"no results are kept in {folder / 'results'}: measure with --page {folder} first")
+    changed = report.pages(folder)
+    place.emit(
+        [str(path) for path in changed],
+        lambda out: out.print("\n".join(f"written: {path}" for path in changed) or "every page is as it should be"),
+    )
+
+
 for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlearning, nightly):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)
+verb(bench)(pages)
+
+
+def _keep(page: Path | None, report: Callable[[Any], Report], found: Any) -> None:
+    """Keep what was measured in a folder of pages, if one was named."""
+    if page is not None:
+        from memory_agent.evaluation.report import keep
+
+        keep(report(found), page)
 
 
 def _emit(place: Place, found: Mapping[str, Any]) -> None:

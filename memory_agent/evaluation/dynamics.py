@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from memory_agent.evaluation.report import Plot, Report, Table, stamped
 from memory_agent.evaluation.worlds import Said, Slot, World, build, words
 from memory_agent.memory import Memory
 from memory_agent.protocols import Extractor, Progress, Query
@@ -98,6 +99,26 @@ def run(
         "seconds": round(perf_counter() - began, 1),
         "wrong": score.wrong,
     }
+
+
+AIMS = {"current": 0.98, "as_of": 0.97, "cascade": 0.95, "absence": 0.98, "deletion": 1.0}
+
+
+def report(found: Mapping[str, Any]) -> Report:
+    """What `run` found, as a page shows it."""
+    names = ("extracted", *AIMS)
+    rows = [(name, found[name]["value"], found[name]["n"], AIMS.get(name)) for name in names]
+    left = found["deletion_residue_bytes"]
+    rows.append(("bytes left of what was forgotten", left["value"], left["n"], 0))
+    plot = Plot(
+        name="figures",
+        title="The state of invented lives, scored against the truth",
+        form="bars",
+        groups=names,
+        series={"measured": tuple(found[name]["value"] for name in names), "aim": tuple(map(AIMS.get, names))},
+    )
+    table = Table(columns=("figure", "value", "n", "aim"), rows=tuple(rows))
+    return stamped("dynamics", "Dynamics", tables=[table], plots=[plot], seeds=[found["seed"]])
 
 
 def residue(folder: Path, needles: Sequence[str]) -> dict[str, int]:

@@ -18,7 +18,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +28,7 @@ import numpy as np
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput
+from memory_agent.evaluation.report import Plot, Report, Table, stamped
 from memory_agent.evaluation.synthetic import DIMENSION, TOPICS, Asked, WordVectors, questions, turn
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Vectors
@@ -248,6 +249,35 @@ def run(
                 "sqrt_n": round((row["n"] / before["n"]) ** 0.5, 2),
             }
     return rows
+
+
+def report(rows: Sequence[Mapping[str, Any]]) -> Report:
+    """What `run` found, as a page shows it: every contestant at every size."""
+    everybody = [(row["n"], name, figures) for row in rows for name, figures in _contest(row)]
+    figures = ("p50_ms", "p95_ms", "adds_per_s", "rss_mb", "disk_mb", "found")
+    table = Table(
+        columns=("turns", "", "p50 ms", "p95 ms", "adds/s", "RSS MB", "disk MB", "found"),
+        rows=tuple((n, name, *(one[f] for f in figures)) for n, name, one in everybody),
+    )
+
+    def over_size(name: str, figure: str, title: str, unit: str, aim: float | None = None) -> Plot:
+        points: dict[str, tuple[tuple[float, float], ...]] = {}
+        for n, who, one in everybody:
+            points[who] = (*points.get(who, ()), (n, one[figure]))
+        return Plot(
+            name=name, title=title, form="lines", points=points, x="turns", y=unit, log_x=True, log_y=True, aim=aim
+        )
+
+    drawn = [
+        over_size("search", "p95_ms", "A search for ten, 95th percentile", "ms", 25),
+        over_size("add", "adds_per_s", "Turns taken in, durably", "turns a second", 1500),
+        over_size("memory", "rss_mb", "Peak memory of the process", "MB", 1000),
+    ]
+    return stamped("scale", "Scale", tables=[table], plots=drawn)
+
+
+def _contest(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [("memory-agent", row), *row["peers"].items()]
 
 
 def _measure(name: str, sizes: Sequence[int], count: int) -> list[dict[str, Any]]:
