@@ -71,6 +71,8 @@ class ChromaIndex:
         self._client: Any = None
         self._seen = ""
         self._warm: set[str] = set()
+        self._written: set[str] = set()
+        """Collections that this client has read, and written."""
         self._collections: dict[str, Any] = {}
         """What `read` found, as long as nobody writes."""
         self._matrices: dict[str, Matrix] = {}
@@ -86,6 +88,7 @@ class ChromaIndex:
                 self._client.close()
             self._client = None
             self._warm.clear()
+            self._written.clear()
             self._collections.clear()
             self._matrices.clear()
 
@@ -104,8 +107,7 @@ class ChromaIndex:
                 for path in self.folder.glob("*-*-*-*-*"):  # Chroma leaves the files of a deleted collection behind
                     if path.name not in segments:
                         shutil.rmtree(path)
-                    else:
-                        clear_unused(path)
+                self._clear()
 
     def _stale(self) -> Path:
         """A folder with a file for each collection that holds deleted vectors."""
@@ -258,7 +260,10 @@ class ChromaIndex:
         lock = self._acquire()
         try:
             self._refresh()
-            before = "" if changes else self._graph_stamp()
+            # A client that touches a collection for the first time writes its graph files. They are written as well
+            # when Chroma's log is full; what is in their unused places then, goes with the next `compact`.
+            first = not changes or name not in self._written
+            before = self._newest_graph() if first else 0
             self._mark.write_text(name, "utf-8")
             self._mark_held = True
             if changes:
@@ -266,7 +271,12 @@ class ChromaIndex:
             try:
                 yield
             finally:
-                if changes or self._graph_stamp() != before:
+                changed = first and self._newest_graph() != before
+                if changed:
+                    self._clear(since=before)
+                if changes:
+                    self._written.add(name)
+                if changes or changed:
                     self._renew()
                 self._mark_held = False
                 self._mark.unlink(missing_ok=True)
@@ -312,8 +322,11 @@ class ChromaIndex:
         times = [path.stat().st_mtime_ns for path in self.folder.glob("*/*") if path.suffix in (".bin", ".pickle")]
         return max(times, default=0)
 
-    def _graph_stamp(self) -> str:
-        return str(self._newest_graph())
+    def _clear(self, *, since: int = -1) -> None:
+        """Leave nothing in the unused places of graph files written after `since`. Only under the lock."""
+        for header in self.folder.glob("*/header.bin"):
+            if header.stat().st_mtime_ns > since:
+                clear_unused(header.parent)
 
     def _generation(self) -> str:
         try:

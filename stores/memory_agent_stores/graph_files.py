@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 _HEADER = struct.Struct("<12xQQQ")
@@ -17,16 +18,14 @@ def clear_unused(graph: Path) -> None:
     this process that were forgotten since may stand there. Only while nobody else writes to the folder. Files that
     are not laid out as their header says are left to whoever reads the graph.
     """
-    try:
+    with suppress(FileNotFoundError, struct.error):
         places, used, size = _HEADER.unpack_from((graph / "header.bin").read_bytes())
-    except (FileNotFoundError, struct.error):
-        return
-    for name, each in (("data_level0.bin", size), ("length.bin", 4)):
-        with (graph / name).open("r+b") as file:
-            file.seek(min(used, places) * each)
-            rest = file.read()
-            if file.tell() == places * each and any(rest):
-                file.seek(used * each)
-                file.write(bytes(len(rest)))
-                file.flush()
-                os.fsync(file.fileno())
+        for name, each in (("data_level0.bin", size), ("length.bin", 4)):
+            with (graph / name).open("r+b") as file:
+                file.seek(min(used, places) * each)
+                rest = file.read()
+                if file.tell() == places * each and any(rest):
+                    file.seek(used * each)
+                    file.write(bytes(len(rest)))
+                    file.flush()
+                    os.fsync(file.fileno())

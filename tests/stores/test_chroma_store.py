@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +133,42 @@ def test_places_without_a_vector_are_clear_after_compacting(tmp_path: Path) -> N
     assert space.count("episode") == 30
     assert len(space.query("episode", vectors(1)[0], 3)) == 3
     index.close()
+
+
+_USED_MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+from memory_agent.protocols import IndexState
+from memory_agent_stores.chroma import ChromaIndex
+
+def use_memory():
+    for size in (400, 17_200, 50_000):
+        del [bytearray(b"FORGOTTEN" * (size // 9)) for _ in range(60)][:]
+
+folder, vectors = Path(sys.argv[1]), np.eye(8, dtype=np.float32)
+def look(what):
+    use_memory()
+    what()
+    assert not [path for path in folder.rglob("*.bin") if b"FORGOTTEN" in path.read_bytes()]
+
+for _ in range(2):
+    index = ChromaIndex(folder)
+    space = index.space("default/alice")
+    look(lambda: space.apply("episode", ["a", "b"], vectors[:2], [], state=IndexState("m", 8, 1)))
+    look(lambda: space.query("episode", vectors[0], 1))
+    look(lambda: space.apply("episode", ["a"], vectors[:1], ["b"], state=IndexState("m", 8, 2)))
+    look(index.compact)
+    look(lambda: space.query("episode", vectors[0], 1))
+    look(index.close)
+assert list(folder.rglob("data_level0.bin"))
+"""
+
+
+def test_used_memory_does_not_reach_the_files(tmp_path: Path) -> None:
+    # With one arena Chroma's threads are given what this one has used.
+    environ = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    subprocess.run([sys.executable, "-c", _USED_MEMORY, tmp_path], env=environ, check=True, timeout=120)
 
 
 def near(numbers: Vectors, form: Vectors) -> Vectors:
