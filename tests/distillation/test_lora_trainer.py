@@ -16,6 +16,7 @@ from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.job import FILES, prepare, read
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers import find_trainer
+from memory_agent.distillation.trainers.gradients import Bounds, Gradients, Row
 from memory_agent.distillation.trainers.lora import LoraTrainer
 from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
 from memory_agent.models.local import LocalModel
@@ -196,6 +197,43 @@ def test_one_operation_computes_what_pefts_dozen_do() -> None:
         assert (a.grad is None) == (b.grad is None)
         if a.grad is not None and b.grad is not None:
             torch.testing.assert_close(a.grad, b.grad)
+
+
+SMALL = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+SMALL |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "halves"), [("Llama", True), ("Qwen2", True), ("Gemma", True), ("GPT2", False)]
+)
+def test_frozen_layers_are_computed_once_for_what_is_held(architecture: str, halves: bool) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{architecture}ForCausalLM" if architecture != "GPT2" else "GPT2LMHeadModel")(
+        getattr(transformers, f"{architecture}Config")(**SMALL)
+    ).eval()
+    layers = getattr(model.base_model, "layers", None) or model.base_model.h
+    weights = list(layers[2].parameters()) + list(layers[3].parameters())
+    seen: list[int] = []
+    layers[1].register_forward_hook(lambda *_: seen.append(1))
+    found = []
+    for frozen in (0, 2):
+        gradients = Gradients(model, torch.device("cpu"), torch.float32, 0, 384, frozen)
+        rows = [Row([3, 4, 5, 6, 7, 8][:length], 2, "opener") for length in (6, 4)]
+        parts = gradients.cut(rows, 1.0, held=True)
+        gradients.remember(rows)
+        before = weights[0].detach().clone()
+        weights[0].data = before * 1.5
+        seen.clear()
+        (done,) = gradients.of(parts, weights, Bounds(0.7, 0.6))
+        weights[0].data = before
+        assert done.gradients is not None
+        assert len(seen) == (0 if frozen and halves else 1)
+        found.append(done.gradients)
+    for whole, half in zip(*found, strict=True):
+        assert torch.equal(whole, half)
 
 
 def test_a_trainer_is_found_by_name_or_passed_through() -> None:

@@ -8,6 +8,7 @@ in order, so that the sum does not depend on how many threads there were.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -38,6 +39,8 @@ class Row:
     group: str = ""
     top: tuple[Tensor, Tensor] | None = None
     """Replay only: (ids, log-probabilities) of the base's likeliest tokens, each of shape (positions, _TOP)."""
+    low: Tensor | None = None
+    """Replay only: what the frozen layers at the bottom make of it, of shape (tokens, width of the model)."""
 
     @property
     def positions(self) -> int:
@@ -79,12 +82,18 @@ class Bounds:
 class Gradients:
     """A model whose gradients are wanted. Not to be shared between threads; it has its own."""
 
-    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype, pad: int, cells: int) -> None:
-        """`cells`: the most cells (rows times the longest) that are computed at once; bounds the memory."""
+    def __init__(
+        self, model: Any, device: torch.device, dtype: torch.dtype, pad: int, cells: int, frozen: int = 0
+    ) -> None:
+        """`cells`: the most cells (rows times the longest) that are computed at once; bounds the memory.
+
+        `frozen`: layers at the bottom that no weight ever changes. They are computed once for a row that is held.
+        """
         self._model, self._device, self._dtype, self._pad = model, device, dtype, pad
         self._cells = cells
         self._head = model.get_output_embeddings()
         self._split = self._splits()
+        self._halves = self._halved(frozen) if self._split and frozen else None
         self._pool: ThreadPoolExecutor | None = None
 
     @contextmanager
@@ -139,9 +148,41 @@ class Gradients:
             parts = self._head(backbone(input_ids=x, use_cache=False)[0])
         return bool(torch.allclose(whole.float(), parts.float(), atol=1e-3))
 
-    def _logits(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    def _halved(self, layers: int) -> tuple[Any, Any] | None:
+        """The backbone's first `layers` layers and the rest, as two models; None where it is not built so."""
+        import torch
+
+        backbone = getattr(self._model, self._model.base_model_prefix)
+        if not hasattr(backbone, "layers") or not hasattr(backbone, "norm"):
+            return None
+        halves = _section(backbone, 0, layers), _section(backbone, layers, len(backbone.layers))
+        x = torch.arange(4, device=self._device)[None] % self._model.config.vocab_size
+        with torch.inference_mode():
+            low = halves[0](input_ids=x, use_cache=False)[0]
+            whole, parts = backbone(input_ids=x, use_cache=False)[0], halves[1](inputs_embeds=low, use_cache=False)[0]
+        return halves if torch.equal(whole, parts) else None
+
+    def _states(self, rows: Sequence[Row], x: Tensor, keep: bool) -> Tensor:
+        """The backbone's last states, shape (rows, width, width of the model); frozen layers once for a row kept."""
+        from torch.nn.utils.rnn import pad_sequence
+
+        kept = [row.low for row in rows if row.low is not None]
+        states: Tensor
+        if self._halves is None or not (keep or len(kept) == len(rows)):
+            states = getattr(self._model, self._model.base_model_prefix)(input_ids=x, use_cache=False)[0]
+        else:
+            lower, upper = self._halves
+            low = lower(input_ids=x, use_cache=False)[0] if keep else pad_sequence(kept, batch_first=True)
+            if keep:
+                for row, state in zip(rows, low, strict=True):
+                    row.low = state[: len(row.ids)].clone()
+            states = upper(inputs_embeds=low, use_cache=False)[0]
+        return states
+
+    def _logits(self, rows: Sequence[Row], *, keep: bool = False) -> tuple[Tensor, Tensor]:
         """Logits, shape (positions, vocabulary), float32, at every position to be predicted, and the targets.
 
+        `keep`: what the frozen layers make of the rows is kept in them.
         Rows are padded on the right, where a causal model never looks, so no mask is needed.
         """
         import torch
@@ -158,9 +199,7 @@ class Gradients:
         cast = torch.autocast(self._device.type, self._dtype) if self._dtype == torch.bfloat16 else nullcontext()
         with cast:
             if self._split:
-                backbone = getattr(self._model, self._model.base_model_prefix)
-                hidden = backbone(input_ids=x, use_cache=False)[0].flatten(0, 1)
-                logits = self._head(hidden[places])
+                logits = self._head(self._states(rows, x, keep).flatten(0, 1)[places])
             else:
                 logits = self._model(input_ids=x, use_cache=False).logits.flatten(0, 1)[places]
         return logits.float(), torch.tensor(target, device=self._device)
@@ -169,7 +208,7 @@ class Gradients:
         import torch
 
         with torch.inference_mode():
-            logits, _ = self._logits(part.rows)
+            logits, _ = self._logits(part.rows, keep=True)
             top = logits.log_softmax(-1).topk(_TOP if logits.shape[-1] > _TOP else logits.shape[-1] - 1)
         place = 0
         for row in part.rows:
@@ -220,3 +259,19 @@ def _distance(rows: Sequence[Row], scores: Tensor) -> Tensor:
     rest = (1 - base.exp().sum(-1)).clamp(min=1e-6)
     ours_rest = (1 - ours.exp().sum(-1)).clamp(min=1e-6)
     return (base.exp() * (base - ours)).sum(-1) + rest * (rest.log() - ours_rest.log())
+
+
+def _section(backbone: Any, first: int, last: int) -> Any:
+    """A backbone of some of the layers of another, which it shares; without the last norm where it ends early."""
+    from torch import nn
+
+    part = copy.copy(backbone)
+    part._modules = dict(backbone._modules)
+    part.config = copy.copy(backbone.config)
+    part.config.num_hidden_layers = last - first
+    if getattr(part.config, "layer_types", None):
+        part.config.layer_types = part.config.layer_types[first:last]
+    part.layers = backbone.layers[first:last]
+    if last < len(backbone.layers):
+        part.norm = nn.Identity()
+    return part

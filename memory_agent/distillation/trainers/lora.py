@@ -87,7 +87,9 @@ class _Run:
         model, tokenizer = _load_base(job, self.dtype)
         self.model = model.to(self.device)
         self.chat = ChatFormat(tokenizer)
-        self.gradients = Gradients(self.model, self.device, self.dtype, self.chat.pad, self.recipe.micro_tokens)
+        self.gradients = Gradients(
+            self.model, self.device, self.dtype, self.chat.pad, self.recipe.micro_tokens, _first(model, self.recipe)
+        )
         self.passes: dict[int, list[Row]] = {}
         for line in files["chat.jsonl"]:
             self.passes.setdefault(int(line["epoch"]), []).append(self._row(line))
@@ -293,8 +295,7 @@ def _wrap(model: Any, recipe: Recipe) -> Any:
         from memory_agent.distillation.trainers.fused import fuse
     except ImportError as error:
         raise MissingExtra("training an adapter", "distill") from error
-    layers = getattr(model.config, "num_hidden_layers", 0)
-    which = list(range(min(recipe.first_layer, layers // 2), layers))
+    which = list(range(_first(model, recipe), model.config.num_hidden_layers))
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -308,6 +309,11 @@ def _wrap(model: Any, recipe: Recipe) -> Any:
         wrapped = get_peft_model(model, config)
     fuse(wrapped)
     return wrapped
+
+
+def _first(model: Any, recipe: Recipe) -> int:
+    """The first layer with an adapter."""
+    return min(recipe.first_layer, int(model.config.num_hidden_layers) // 2)
 
 
 def _linear_names(model: Any) -> list[str]:
