@@ -39,6 +39,13 @@ def catch_up(space: Space, *, rebuild: bool = False) -> None:
     (index.rebuild if rebuild else index.catch_up)(space)
 
 
+def unembedded(space: Space) -> list[str]:
+    """The next texts that `catch_up` will embed, for whoever embeds those of several spaces together."""
+    from memory_agent.retrieval import index
+
+    return index.unembedded(space)
+
+
 def open_level(space: Space, *, rebuild: bool = False) -> None:
     """As `catch_up`, but a disk that is full or read-only keeps nobody from reading: the index then lags behind."""
     try:

@@ -57,6 +57,15 @@ def catch_up(space: Space, progress: Progress | None = None) -> int:
         return 0
 
 
+def unembedded(space: Space, limit: int = BATCH) -> list[str]:
+    """At most `limit` of the texts of episodes that `catch_up` would embed now; none when the index is another's."""
+    state = space.index.state(Episode.kind)
+    if state is not None and state.model != space.embedder.name:
+        return []
+    since = 0 if state is None else state.position
+    return [text_of(one) for one in space.ledger.select(Episode, Query(text_after=since, limit=limit))]
+
+
 def windows(
     ledger: SpaceLedger, kind: type[Episode] | type[Fact], start: int, target: int
 ) -> Iterator[tuple[int, int]]:

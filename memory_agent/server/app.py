@@ -37,11 +37,10 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        beside = [asyncio.create_task(watch_loop()), asyncio.create_task(asyncio.to_thread(serving.warm_up))]
+        beside = asyncio.create_task(_warm_and_watch(serving))
         async with door.running():
             yield
-        for task in beside:
-            task.cancel()
+        beside.cancel()
         behind.close()
         serving.close()
 
@@ -60,6 +59,12 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
     app.add_middleware(Measured)
     _document(app)
     return app
+
+
+async def _warm_and_watch(serving: Serving) -> None:
+    """Load the models, and from then on measure the loop: whoever asks before the server is ready waits for them."""
+    await asyncio.to_thread(serving.warm_up)
+    await watch_loop()
 
 
 def _document(app: FastAPI) -> None:

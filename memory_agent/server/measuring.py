@@ -138,6 +138,7 @@ def run(*, chats: int, seconds: float, pause: float) -> dict[str, Any]:
             keys = create_app(memories).state.serving.keys
             made = {tenant: keys.create(tenant=tenant, role="admin")[0] for tenant in ("acme", "beta")}
         with _process(_echo) as echo, _process(_serve, folder, f"{echo}/v1") as url:
+            _wait_until_ready(url)
             asyncio.run(load(url, made, chats=min(4, chats), turns=1))
             began, before = time.perf_counter(), _metrics(url).get(_CPU, 0.0)
             found = asyncio.run(load(url, made, chats=chats, seconds=seconds, pause=pause, bare=f"{echo}/v1"))
@@ -180,6 +181,20 @@ def _metrics(url: str) -> dict[str, float]:
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in lines}
+
+
+def _wait_until_ready(url: str) -> None:
+    """Until the server's models are loaded, or a minute is over."""
+    import urllib.error
+    import urllib.request
+
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{url}/health/ready"):
+                return
+        except urllib.error.HTTPError:
+            time.sleep(0.1)
 
 
 @contextmanager

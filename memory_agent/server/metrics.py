@@ -33,10 +33,10 @@ OVERHEAD = Histogram(
 )  # fmt: skip
 
 LAG = Histogram(
-    "memory_agent_loop_lag_seconds", "Seconds by which the event loop was late.",
+    "memory_agent_loop_lag_seconds", "Seconds by which the event loop was late, since the models are loaded.",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1), registry=REGISTRY,
 )  # fmt: skip
-LAG_MAX = Gauge("memory_agent_loop_lag_max_seconds", "The most it ever was late.", registry=REGISTRY)
+LAG_MAX = Gauge("memory_agent_loop_lag_max_seconds", "The most it was late since then.", registry=REGISTRY)
 _BEAT = 0.02
 
 

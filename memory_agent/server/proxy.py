@@ -154,9 +154,10 @@ class _Chat:
         session = session or conversation.session_of(body.messages, memory.space.clock.now())
         turns = conversation.heard(body.messages, session)
         chat = cls(proxy, memory, session, Recalled())
-        recalled, _ = await asyncio.gather(
-            asyncio.to_thread(conversation.recall, memory, body.messages), asyncio.to_thread(chat.keep, turns)
-        )
+        with proxy.indexer.passing():
+            recalled, _ = await asyncio.gather(
+                asyncio.to_thread(conversation.recall, memory, body.messages), asyncio.to_thread(chat.keep, turns)
+            )
         metrics.OVERHEAD.observe(time.perf_counter() - began)
         return cls(proxy, memory, session, recalled)
 
@@ -200,8 +201,9 @@ async def chat_completions(request: Request, body: ChatIn, principal: Writer, se
     if not user:
         raise InvalidInput("name the user: the request's `user`, or `memory-agent serve --user` for requests without")
     session = request.headers.get(SESSION)
-    memory = await asyncio.to_thread(serving.memories.of, user, tenant=principal.tenant)
-    upstream = await asyncio.to_thread(lambda: proxy.upstream)
+    memory, upstream = await asyncio.to_thread(
+        lambda: (serving.memories.of(user, tenant=principal.tenant), proxy.upstream)
+    )
     chat = await _Chat.begin(proxy, memory, body, session)
     asked = body.model_dump(exclude_unset=True)
     asked["messages"] = conversation.with_context(body.messages, chat.recalled.text)

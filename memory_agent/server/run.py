@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import socket
 import sys
@@ -54,8 +55,17 @@ def run(memories: Memories, host: str, port: int, options: Options | None = None
     except ImportError as error:
         raise MissingExtra("the server", "server") from error
     app = application(memories, host, options)
+    app.state.serving.settle = _settle
     sys.setswitchinterval(SWITCH)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def _settle() -> None:
+    """Take what was loaded so far out of garbage collection: going through a million objects of torch's and
+    transformers' holds every thread, the event loop's with them, for a quarter of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def inspect(memories: Memories, user: str, port: int, opened: Callable[[str], None]) -> None:

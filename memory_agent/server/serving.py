@@ -94,6 +94,8 @@ class Serving:
     refusals: Limiter
     warm: bool = True
     """False while the models are being loaded."""
+    settle: Callable[[], None] = field(default=lambda: None)
+    """Called when they are."""
     closed: bool = field(default=False)
 
     @classmethod
@@ -114,6 +116,7 @@ class Serving:
         except MemoryAgentError as error:
             _log.warning("not all models could be loaded: %s", error)
         finally:
+            self.settle()
             self.warm = True
 
     def close(self) -> None:

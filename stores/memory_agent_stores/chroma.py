@@ -35,19 +35,19 @@ from filelock import FileLock, Timeout
 from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
 from memory_agent.protocols import IndexState, Vectors
 from memory_agent_stores import purge
-from memory_agent_stores.chroma_client import DATABASE, chroma_failed, client
-from memory_agent_stores.exact import Matrix
+from memory_agent_stores.chroma_client import DATABASE, chroma_failed, client, pages
+from memory_agent_stores.exact import Matrix, Recent
 from memory_agent_stores.graph_files import clear_unused
 from memory_agent_stores.unwritable import unwritable
 
 KINDS = ("episode", "fact")
 _WAIT = 60.0
 _WARM = 100
-"""Collections kept open at once; Chroma keeps about 200 and then drops the least used."""
+"""Collections whose graphs are open at once; Chroma keeps about 200 and then drops the least used."""
+_HANDLES = 2000
+"""Collections whose handles are kept; a handle is a few names and numbers."""
 _HELD = 500_000
 """Vectors held in memory at once, of all collections together, to be compared one by one."""
-_PAGE = 4096
-"""Vectors read from Chroma at a time: it hands out numbers as Python objects, 20 times their size."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ class ChromaIndex:
         self._written: set[str] = set()
         """Collections that this client has read, and written."""
         self._collections: dict[str, Any] = {}
-        """What `read` found, as long as nobody writes."""
+        """Handles, and None where there is no collection; Chroma looks one up in several queries. As `_matrices`."""
+        self._recent = Recent()
+        """Vectors that were just written and that a search is about to ask for. As `_matrices`."""
         self._matrices: dict[str, Matrix] = {}
         """Level with what this client wrote and saw; all go when another process wrote."""
 
@@ -90,6 +92,7 @@ class ChromaIndex:
             self._warm.clear()
             self._written.clear()
             self._collections.clear()
+            self._recent.clear()
             self._matrices.clear()
 
     def compact(self) -> None:
@@ -119,20 +122,23 @@ class ChromaIndex:
         if old is None:
             return
         metadata = dict(old.metadata)
-        held = list(_pages(old))
+        held = list(pages(old))
         self._client.delete_collection(name)
+        self._recent.drop(name)
         new = self.create(name, {**metadata, "position": 0})
         for ids, vectors in held:
             self.upsert(new, ids, vectors)
         new.modify(metadata=metadata)
 
-    def read(self, name: str, look: Callable[[Any], T], missing: T) -> T:
-        """`look(collection)`, or `missing` when there is none; a collection that cannot be read is dropped."""
+    def read(self, name: str, look: Callable[[Any], T], missing: T, *, graph: bool = True) -> T:
+        """`look(collection)`, or `missing` when there is none; a collection that cannot be read is dropped.
+
+        `graph`: whether `look` may make Chroma open the collection's graph, which is done alone the first time.
+        """
         with self._guard:
-            if self._client is not None and name in self._warm and self._generation() == self._seen:
-                if name not in self._collections:
-                    self._collections[name] = self.collection(name)
-                found = self._collections[name]
+            open = not graph or name in self._warm or name in self._matrices
+            if self._client is not None and open and self._generation() == self._seen:
+                found = self.collection(name)
                 return missing if found is None else self._guarded(name, lambda: look(found), missing)
             if not self.folder.is_dir():
                 return missing
@@ -152,21 +158,25 @@ class ChromaIndex:
             try:
                 yield self
             except BaseException:
-                self._matrices.pop(name, None)  # half of it may have been written
+                self._let_go(name)  # half of it may have been written
                 raise
 
     def collection(self, name: str) -> Any:
         """The collection, or None. Only within `read` and `write`."""
         from chromadb.errors import NotFoundError
 
-        try:
-            return self._client.get_collection(name, embedding_function=None)
-        except NotFoundError:
-            return None
+        if name not in self._collections:
+            if len(self._collections) >= _HANDLES:
+                self._collections.clear()
+            try:
+                self._collections[name] = self._client.get_collection(name, embedding_function=None)
+            except NotFoundError:
+                self._collections[name] = None
+        return self._collections[name]
 
     def create(self, name: str, metadata: dict[str, object]) -> Any:
         """A new, empty collection. Only within `write`."""
-        return self._client.create_collection(
+        self._collections[name] = made = self._client.create_collection(
             name,
             embedding_function=None,
             metadata=metadata,
@@ -181,12 +191,14 @@ class ChromaIndex:
                 }
             },
         )
+        return made
 
     def upsert(self, collection: Any, ids: Sequence[str], vectors: Vectors) -> None:
         """Put vectors in, at most as many at a time as Chroma takes. Only within `write`."""
         most = int(self._client.get_max_batch_size())
         for start in range(0, len(ids), most):
             collection.upsert(ids=list(ids[start : start + most]), embeddings=vectors[start : start + most])
+        self._recent.put(collection.name, ids, vectors)
         if (matrix := self._matrices.get(collection.name)) is not None:
             matrix.put(ids, vectors)
 
@@ -194,6 +206,7 @@ class ChromaIndex:
         """Take vectors out. Only within `write`."""
         self.mark_stale(collection.name)
         collection.delete(ids=list(ids))
+        self._recent.remove(collection.name, ids)
         if (matrix := self._matrices.get(collection.name)) is not None:
             matrix.remove(ids)
 
@@ -206,19 +219,34 @@ class ChromaIndex:
         if count > self.exact:
             return None
         matrix = Matrix()
-        for ids, vectors in _pages(collection):
+        for ids, vectors in pages(collection):
             matrix.put(ids, vectors)
         while self._matrices and sum(map(len, self._matrices.values())) + count > _HELD:
             del self._matrices[next(iter(self._matrices))]
         self._matrices[name] = matrix
         return matrix
 
+    def count(self, name: str, collection: Any) -> int:
+        """How many vectors a collection holds. Only within `read`."""
+        matrix = self._matrices.get(name)
+        return len(matrix) if matrix is not None else int(collection.count())
+
+    def just_written(self, name: str, ids: Sequence[str]) -> dict[str, Vectors] | None:
+        """The vectors of those ids when all of them were written a moment ago, else None."""
+        return self.read(name, lambda _: self._recent.get(name, ids), None, graph=False)
+
     def drop(self, name: str) -> None:
         """Remove a collection. Only within `write`."""
         if self.collection(name) is not None:
             self._client.delete_collection(name)
             self.mark_stale(name)
+        self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        """Keep nothing of a collection in memory."""
         self._warm.discard(name)
+        self._collections.pop(name, None)
+        self._recent.drop(name)
         self._matrices.pop(name, None)
 
     def mark_stale(self, name: str) -> None:
@@ -335,7 +363,6 @@ class ChromaIndex:
             return ""
 
     def _renew(self) -> None:
-        self._collections.clear()
         self._seen = secrets.token_hex(8)
         (self.folder / "generation").write_text(self._seen, "utf-8")
 
@@ -371,7 +398,8 @@ class ChromaSpace:
 
     def state(self, kind: str | None = None) -> IndexState | None:
         """What `kind` is true to, or both kinds (the lower position); None until applied to."""
-        states = [self._index.read(self._collection(each), _state, None) for each in ([kind] if kind else KINDS)]
+        kinds = [kind] if kind else KINDS
+        states = [self._index.read(self._collection(each), _state, None, graph=False) for each in kinds]
         present = [state for state in states if state is not None]
         return min(present, key=lambda state: state.position) if len(present) == len(states) else None
 
@@ -434,37 +462,31 @@ class ChromaSpace:
         return self._index.read(name, nearest, [])
 
     def ids(self, kind: str) -> set[str]:
-        return self._index.read(self._collection(kind), lambda c: set(c.get(include=[])["ids"]), set())
+        return self._index.read(self._collection(kind), lambda c: set(c.get(include=[])["ids"]), set(), graph=False)
 
     def count(self, kind: str) -> int:
-        return self._index.read(self._collection(kind), lambda c: int(c.count()), 0)
+        name = self._collection(kind)
+        return self._index.read(name, lambda collection: self._index.count(name, collection), 0, graph=False)
 
     def vectors(self, kind: str, ids: Sequence[str]) -> dict[str, Vectors]:
         """The stored vectors, each (dimension,), of those ids that have one."""
         if not len(ids):
             return {}
 
+        name = self._collection(kind)
+
         def held(collection: Any) -> dict[str, Vectors]:
             found = collection.get(ids=list(ids), include=["embeddings"])
-            return {
-                id: np.asarray(vector, dtype=np.float32)
-                for id, vector in zip(found["ids"], found["embeddings"], strict=True)
-            }
+            return dict(zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True))
 
-        return self._index.read(self._collection(kind), held, {})
+        just = self._index.just_written(name, ids)
+        return just if just is not None else self._index.read(name, held, {})
 
     def clear(self) -> None:
         """Drop everything of this space, the state included."""
         for kind in KINDS:
             with self._index.write(self._collection(kind)) as index:
                 index.drop(self._collection(kind))
-
-
-def _pages(collection: Any) -> Iterator[tuple[list[str], Vectors]]:
-    """All ids and vectors of a collection, some thousands at a time."""
-    for start in range(0, int(collection.count()), _PAGE):
-        page = collection.get(include=["embeddings"], limit=_PAGE, offset=start)
-        yield list(page["ids"]), np.asarray(page["embeddings"], dtype=np.float32)
 
 
 def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:

@@ -1,16 +1,22 @@
-"""Chroma's client, and which errors are its own."""
+"""Chroma's client, what is read through it page by page, and which errors are its own."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from memory_agent.protocols import Vectors
 from memory_agent_stores.unwritable import is_unwritable
 
 DATABASE = "chroma.sqlite3"
+_PAGE = 4096
+"""Vectors read from Chroma at a time: it hands out numbers as Python objects, 20 times their size."""
 
 
 def client(folder: Path) -> Any:
@@ -57,3 +63,10 @@ def chroma_failed(error: BaseException) -> bool:
 
     own = isinstance(error, (ChromaError, sqlite3.Error)) or type(error).__name__ == "PanicException"
     return own and not is_unwritable(error)
+
+
+def pages(collection: Any) -> Iterator[tuple[list[str], Vectors]]:
+    """All ids and vectors of a collection, some thousands at a time."""
+    for start in range(0, int(collection.count()), _PAGE):
+        page = collection.get(include=["embeddings"], limit=_PAGE, offset=start)
+        yield list(page["ids"]), np.asarray(page["embeddings"], dtype=np.float32)

@@ -1,10 +1,13 @@
-"""Nearest neighbours by comparing with every vector: nothing is overlooked, and no graph is faster up to some 100,000.
+"""Vectors in memory: nearest neighbours by comparing with every one, and those that were just written.
+
+Nothing is overlooked that way, and no graph is faster up to some 100,000.
 
 Holds ids and numbers, and knows nothing of where they are kept.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,3 +62,39 @@ class Matrix:
         similar = self._rows[: len(self._ids)] @ (vector / (float(np.linalg.norm(vector)) or 1.0))
         best = np.argpartition(-similar, limit - 1)[:limit] if limit < len(similar) else np.arange(len(similar))
         return [(self._ids[n], float(similar[n])) for n in best[np.lexsort((best, -similar[best]))]]
+
+
+class Recent:
+    """The vectors written last, of any number of collections, by collection and id. Not safe between threads."""
+
+    def __init__(self, keep: int = 4096) -> None:
+        self._keep = keep
+        self._vectors: OrderedDict[tuple[str, str], Vectors] = OrderedDict()
+
+    def put(self, name: str, ids: Sequence[str], vectors: Vectors) -> None:
+        """Keep the last of these vectors, shape (len(ids), dimension), in place of older ones."""
+        if len(ids) > self._keep:
+            ids, vectors = ids[-self._keep :], vectors[-self._keep :]
+        for id, vector in zip(ids, vectors, strict=True):
+            self._vectors.pop((name, id), None)
+            self._vectors[name, id] = np.array(vector, dtype=np.float32)
+        while len(self._vectors) > self._keep:
+            self._vectors.popitem(last=False)
+
+    def get(self, name: str, ids: Sequence[str]) -> dict[str, Vectors] | None:
+        """The vectors, each (dimension,), when all of them are here, else None."""
+        found = {id: self._vectors[name, id] for id in ids if (name, id) in self._vectors}
+        return found if len(found) == len(ids) else None
+
+    def remove(self, name: str, ids: Sequence[str]) -> None:
+        """Take ids of a collection out, those that are not there included."""
+        for id in ids:
+            self._vectors.pop((name, id), None)
+
+    def drop(self, name: str) -> None:
+        """Take a whole collection out."""
+        self.remove(name, [id for held, id in self._vectors if held == name])
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self._vectors.clear()

@@ -16,6 +16,7 @@ import pytest
 
 from memory_agent.protocols import IndexState, SpaceIndex, Vectors
 from memory_agent_stores.chroma import ChromaIndex
+from memory_agent_stores.exact import Recent
 
 
 def vectors(count: int, seed: int = 0) -> Vectors:
@@ -250,3 +251,37 @@ def test_among_near_equal_texts_the_very_one_is_found_and_stays_found(tmp_path: 
     assert space.query("episode", near[500], 1)[0][0] == "w"
     other.close()
     index.close()
+
+
+def test_what_was_just_written_is_read_from_memory_and_never_after_another_changed_it(
+    index: ChromaIndex, tmp_path: Path
+) -> None:
+    space, other = index.space("default/alice"), ChromaIndex(tmp_path, sync_threshold=10)
+    fill(space)
+    first = space.vectors("episode", ["v0", "v1"])
+    assert np.allclose(first["v0"], vectors(30)[0])
+    assert set(space.vectors("episode", ["v0", "none"])) == {"v0"}
+    theirs = other.space("default/alice")
+    theirs.apply("episode", ["v0"], vectors(1, seed=7), ["v1"], state=IndexState("m", 8, 5))
+    other.close()
+    assert np.allclose(space.vectors("episode", ["v0"])["v0"], vectors(1, seed=7)[0])
+    assert space.vectors("episode", ["v1"]) == {}
+    assert (space.state("episode"), space.count("episode")) == (IndexState("m", 8, 5), 29)
+    space.apply("episode", [], vectors(0), ["v0"], state=IndexState("m", 8, 6))
+    assert (space.vectors("episode", ["v0"]), space.count("episode")) == ({}, 28)
+    space.clear()
+    assert (space.state(), space.vectors("episode", ["v2"]), space.count("episode")) == (None, {}, 0)
+
+
+def test_vectors_that_were_just_written_are_kept_up_to_a_number() -> None:
+    recent, made = Recent(keep=3), vectors(4)
+    recent.put("a", ["1", "2", "3", "4"], made)
+    assert recent.get("a", ["1"]) is None
+    assert {id: vector.tolist() for id, vector in (recent.get("a", ["2", "4"]) or {}).items()} == {
+        "2": made[1].tolist(),
+        "4": made[3].tolist(),
+    }
+    recent.put("b", ["2"], vectors(1, seed=5))
+    assert recent.get("a", ["2"]) is None, "the oldest went"
+    recent.drop("a")
+    assert (recent.get("a", ["4"]), list(recent.get("b", ["2"]) or ())) == (None, ["2"])
