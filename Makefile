@@ -15,7 +15,7 @@ DISTILL ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint browser soak bench docs sbom audit clean
+.PHONY: help setup demo test lint browser soak bench docs sbom audit release clean
 
 help:
 	@echo "make demo    the whole loop on an example conversation, in about six minutes on two cores"
@@ -27,6 +27,7 @@ help:
 	@echo "make sbom    what is installed, with licences, as CycloneDX JSON (out/sbom.json)"
 	@echo "make audit   known vulnerabilities of the pinned versions (asks PyPI)"
 	@echo "make docs    the documentation as a site, into out/site"
+	@echo "make release everything a release must be, checked; nothing is published (about ten minutes)"
 	@echo "make bench   measure: LOCOMO=locomo10.json EXTRACTION=labelled.jsonl DISTILL=facts.json"
 
 setup: $(STAMP)
@@ -106,6 +107,10 @@ audit: $(STAMP)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Builds, installs in bare venvs with each extra, checks contents, licences and documents; publishes nothing.
+release: $(STAMP)
+	$(BIN)/python tools/release.py
 
 clean:
 	rm -rf $(VENV) demo-memory out build dist

@@ -167,3 +167,56 @@ def test_the_public_face_is_frozen() -> None:
     now = {"names": memory_agent.__all__, "Memory": face(memory_agent.Memory), "Agent": face(Agent)}
     frozen = json.loads((Path(__file__).parent / "face.json").read_text("utf-8"))
     assert now == frozen
+
+
+def extras() -> set[str]:
+    import tomllib
+
+    return set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+
+
+def test_every_extra_is_explained_and_the_container_installs_extras_that_exist() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", (DOCS / "how-to" / "install.md").read_text("utf-8"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w[\w-]*)`", row)} == extras()
+    container = (ROOT / "Containerfile").read_text("utf-8")
+    (wanted,) = re.findall(r"^ARG EXTRAS=(.+)$", container, re.MULTILINE)
+    assert set(wanted.split(",")) < extras()
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", container, re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists(), name
+            assert f"!{name}" in (ROOT / ".containerignore").read_text("utf-8").splitlines(), name
+
+
+def test_the_release_checks_know_every_extra() -> None:
+    text = (ROOT / "tools" / "release.py").read_text("utf-8")
+    (brings,) = re.findall(r"^BRINGS = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)
+    assert set(ast.literal_eval(brings)) == extras()
+
+
+def numbers(text: str) -> set[tuple[float, int]]:
+    """Numbers with how many digits they have after the point; links and code are none."""
+    bare = re.sub(r"\]\([^)]*\)|`[^`]*`", " ", text)
+    return {
+        (float(n.replace(",", "")), len(n.partition(".")[2]))
+        for n in re.findall(r"(?<![\w.])\d[\d,]*\.?\d*(?!\w)", bare)
+    }
+
+
+def test_readme_says_what_the_pages_it_links_to_say() -> None:
+    """Each number of a row about costs stands, rounded at most, on one of the pages that the row names."""
+    rows = re.findall(
+        r"^\| .+$", (ROOT / "README.md").read_text("utf-8").partition("## What it costs")[2], re.MULTILINE
+    )
+    checked = 0
+    for row in (row for row in rows if "](docs/" in row):
+        pages = [(ROOT / link).read_text("utf-8") for link in re.findall(r"\]\((docs/[\w/-]+\.md)\)", row)]
+        there = {n for page in pages for n, _ in numbers(page)}
+        for number, digits in numbers(row):
+            near = 0.5000001 * 10**-digits
+            assert any(abs(number - n) <= near or abs(number * 1000 - n) <= 50 for n in there), f"{number}: {row}"
+            checked += 1
+    assert checked >= 6
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 200
