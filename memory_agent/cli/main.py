@@ -70,6 +70,10 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_tell(error, str(error), machine))
+    except OSError as error:  # a file that was named and cannot be read or written, a full disk, a port that is taken
+        if debug:
+            raise
+        sys.exit(_tell(error, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", machine))
     except Exception as error:  # the one place where nothing may pass: people get a message
         if debug:
             raise

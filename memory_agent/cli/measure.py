@@ -30,12 +30,17 @@ def retrieval(
     place: Place,
     dataset: Annotated[str, typer.Option(help="locomo:PATH or beam:PATH.")],
     conversations: Annotated[str | None, typer.Option(help="Only these, as ID,ID.")] = None,
+    peers: Annotated[str, typer.Option(help="What else to ask: bm25, dense, chroma, langgraph, with commas.")] = "",
+    page: Page = None,
 ) -> None:
     """Measure how well search finds the turns that hold an answer, and how fast."""
     from memory_agent.evaluation import retrieval as evaluation
 
     names = [name.strip() for name in conversations.split(",") if name.strip()] if conversations else None
-    _emit(place, evaluation.run(dataset, names, place.store))
+    beside = [name.strip() for name in peers.split(",") if name.strip()]
+    found = evaluation.run(dataset, names, place.store, beside)
+    _keep(page, evaluation.report, found)
+    _emit(place, found)
 
 
 def extraction(
@@ -203,6 +208,20 @@ def serving(
     _emit(place, measuring.run(chats=chats, seconds=seconds, pause=pause))
 
 
+def cost(
+    place: Place,
+    turns: Annotated[int, typer.Option(min=1, help="How many turns are taken in.")] = 400,
+    seed: Annotated[int, typer.Option(help="The talk is a function of it.")] = 0,
+    page: Page = None,
+) -> None:
+    """Measure what a turn costs: processor time of each step, disk, tokens."""
+    from memory_agent.evaluation import cost as evaluation
+
+    found = evaluation.run(turns, seed)
+    _keep(page, evaluation.report, found)
+    _emit(place, found)
+
+
 def pages(
     place: Place,
     folder: Annotated[Path, typer.Argument(help="Pages, and the results kept beside them.")] = Path("docs/benchmarks"),
@@ -223,6 +242,7 @@ for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlear
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)
+verb(bench)(cost)
 verb(bench)(pages)
 
 

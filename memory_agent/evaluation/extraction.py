@@ -287,17 +287,21 @@ def score(gold: Sequence[Labels], predictions: Mapping[str, Sequence[Labels]]) -
 
 
 def read_gold(path: Path) -> list[dict[str, Any]]:
-    """The labelled turns of a file. Raises InvalidInput, naming the line, when one lacks what a turn needs."""
+    """The labelled turns of a file. Raises InvalidInput, naming it and the line, when one lacks what a turn needs."""
     turns = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no file of labelled turns: {error}") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             turn = json.loads(line)
         except json.JSONDecodeError as error:
             raise InvalidInput(f"{path}, line {number}: not JSON ({error.msg})") from error
-        if missing := [k for k in ("id", "speaker", "at", "text", "facts") if k not in turn]:
-            raise InvalidInput(f"{path}, line {number}: a labelled turn needs {', '.join(missing)}")
+        if not isinstance(turn, dict) or [k for k in ("id", "speaker", "at", "text", "facts") if k not in turn]:
+            raise InvalidInput(f"{path}, line {number}: a labelled turn needs id, speaker, at, text and facts")
         turns.append(turn)
     return turns
 

@@ -229,10 +229,9 @@ def _fact(fact: Fact) -> str:
         notes.append(fact.status)
     if fact.modality != "actual":
         notes.append(fact.modality)
-    if fact.valid_from is not None:
-        notes.append(f"since {fact.valid_from}")
-    if fact.valid_to is not None:
-        notes.append(f"until {fact.valid_to}")
+    bounds = {"since": fact.valid_from, "until": fact.valid_to}
+    said = (f"{word} {date}" for word, date in bounds.items() if date is not None)
+    notes += [note for note in said if note not in fact.text]  # most texts say it themselves
     return f"- {_lines(fact.text)}" + (f" ({', '.join(notes)})" if notes else "")
 
 

@@ -58,6 +58,7 @@ ELSEWHERE: Mapping[str, str] = {
     "eval security": "tests/security/test_attacks.py",
     "bench scale": "tests/evaluation/test_scale.py",
     "bench serving": "tests/server/test_proxy.py",
+    "bench cost": "tests/evaluation/test_report.py",
     "bench pages": "tests/evaluation/test_report.py",
 }
 """Verbs that are not run from a page, and the tests of what they do."""
@@ -123,7 +124,12 @@ def test_every_command_is_one_that_the_command_line_takes(line: Line) -> None:
 def test_what_is_not_run_from_a_page_has_tests_of_its_own() -> None:
     for verb, file in ELSEWHERE.items():
         assert (ROOT / file).exists(), f"{verb}: {file}"
-    assert set(ELSEWHERE) - {line.verb for line in ALL} <= {"eval unlearning", "eval nightly", "bench pages"}
+    assert set(ELSEWHERE) - {line.verb for line in ALL} <= {
+        "eval unlearning",
+        "eval nightly",
+        "bench pages",
+        "bench cost",
+    }
 
 
 def runs(line: Line) -> bool:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation import dynamics, plots, report, scale
+from memory_agent.evaluation import cost, dynamics, plots, report, scale
 from memory_agent.evaluation.report import Plot, Table, command, keep, markdown, pages, stamped
+from memory_agent.testing import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
 FIGURES = st.floats(-1e9, 1e9, allow_nan=False)
@@ -106,6 +107,16 @@ def test_dynamics_and_scale_are_drawn_from_what_they_found() -> None:
     assert len(grown.tables[0].rows) == 4
     for plot in (*lived.plots, *grown.plots):
         inside(plot.svg())
+
+
+def test_what_a_turn_costs_is_measured_step_by_step() -> None:
+    found = cost.run(turns=12, seed=1, embedder=HashEmbedder())
+    assert found["turns"] == found["steps"]["take_in"]["n"] == found["steps"]["consolidate"]["n"] == 12
+    assert found["facts"] > 0
+    assert found["bytes_a_turn"] > 100
+    assert 0 < found["tokens"]["mean"] <= found["tokens"]["most"] <= cost.BUDGET
+    assert all(step["mean_ms"] > 0 for step in found["steps"].values())
+    inside(cost.report(found).plots[0].svg())
 
 
 def test_every_page_shows_what_its_results_say() -> None:

@@ -160,3 +160,22 @@ def test_the_public_path_finds_the_evidence(tmp_path: Path, monkeypatch: pytest.
     assert set(found["search_ms"]) == {"p50", "p95", "p50_without_embedder", "p95_without_embedder"}
     assert found["fitted_on"] == []
     json.dumps(found)
+
+
+def test_peers_are_asked_the_same_in_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "memory_agent.models.embedders.load_embedder", lambda settings: Embedder(HashEmbedder(64), "hashes")
+    )
+    names = ["bm25", "dense", "chroma", "langgraph"]
+    found = retrieval.run(locomo(tmp_path), peers=names)
+    assert list(found["peers"]) == names
+    for one in found["peers"].values():
+        assert one["scores"]["questions"] == found["scores"]["questions"] == 2
+        assert one["scores"]["recall@5"] >= 0.5
+    assert found["peers"]["chroma"]["scores"]["recall@5"] == 1.0
+    assert found["peers"]["dense"]["scores"] == found["peers"]["langgraph"]["scores"]
+    shown = retrieval.report(found)
+    assert [row[0] for row in shown.tables[0].rows] == ["memory-agent", *names]
+    assert shown.plots[0].svg()
+    with pytest.raises(InvalidInput, match="unknown peer 'zep'"):
+        retrieval.run(locomo(tmp_path), peers=["zep"])

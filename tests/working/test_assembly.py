@@ -57,6 +57,11 @@ def test_facts_and_turns_carry_their_dates_and_speakers() -> None:
     assert [hit.record.id for hit in context.hits] == ["f1", "f2", "e1"]
 
 
+def test_a_fact_whose_text_says_its_dates_says_them_once() -> None:
+    dated = fact("f1", "Alice lives in Porto (since 2024-03).", valid_from=PartialDate("2024-03"))
+    assert assemble("Where?", [dated], budget=200, count_tokens=words).text.count("2024-03") == 1
+
+
 def test_the_whole_of_it_is_cut_out_again_at_the_door() -> None:
     context = assemble("q", [episode("e1", "hello")], budget=100, count_tokens=words, blocks=[block("Alice")])
     assert strip_fenced(f"before {context.text} after")[0].split() == ["before", "after"]
