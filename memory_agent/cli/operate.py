@@ -157,7 +157,7 @@ def print_unit(
     idle: Idle = None,
     budget: Budget = None,
     deadline: Deadline = None,
-    image: Annotated[str, typer.Option(help="Container image, for kubernetes.")] = "memory-agent:latest",
+    image: Annotated[str, typer.Option(help="Container image, for kubernetes.")] = "slowwave:latest",
     memory: Annotated[str, typer.Option(help="Most memory it may take, e.g. 6G.")] = "6G",
 ) -> None:
     """Print a unit that works as it is, for all users of the store or the one of --user."""

@@ -154,17 +154,25 @@ def test_the_walk_through_the_house_names_files_of_every_room() -> None:
 def test_the_public_face_is_frozen() -> None:
     """Names and arguments that others rely on. What changes here changes for every user: CHANGELOG.md says so."""
     import inspect
+    from functools import cached_property
 
     def face(cls: type) -> dict[str, str]:
         return {
             name: ", ".join(inspect.signature(getattr(cls, name)).parameters)
+            if callable(getattr(cls, name))
+            else "read"
             for name in vars(cls)
-            if not name.startswith("_") and callable(getattr(cls, name))
+            if not name.startswith("_")
+            and (callable(getattr(cls, name)) or isinstance(vars(cls)[name], property | cached_property))
         }
 
     from memory_agent.agent import Agent
+    from memory_agent.compat import Memory as Mem0
+    from memory_agent.faces import Blocks, Privacy, Retention, Review
 
-    now = {"names": memory_agent.__all__, "Memory": face(memory_agent.Memory), "Agent": face(Agent)}
+    kinds = {"Memory": memory_agent.Memory, "Agent": Agent, "compat.Memory": Mem0}
+    groups = {kind.__name__: kind for kind in (Blocks, Privacy, Retention, Review)}
+    now = {"names": memory_agent.__all__, **{name: face(kind) for name, kind in (kinds | groups).items()}}
     frozen = json.loads((Path(__file__).parent / "face.json").read_text("utf-8"))
     assert now == frozen
 

@@ -37,7 +37,7 @@ class Wanted:
     """Options for `distill --if-due`, e.g. --min-new 5."""
     account: str = "root"
     """Who systemd runs it as."""
-    image: str = "memory-agent:latest"
+    image: str = "slowwave:latest"
     """What Kubernetes runs."""
     memory: str = "6G"
 
