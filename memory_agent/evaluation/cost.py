@@ -15,6 +15,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,12 @@ def run(turns: int = 400, seed: int = 0, embedder: Embeddings | None = None) -> 
         before = _size(store)
         with Memory.open(store, user="kit", embedder=embedder) as memory:
             for session, turn in said:
-                steps["take_in"].append(_timed(lambda t=turn, s=session: memory.add([t], session=s))[0])
+                steps["take_in"].append(_timed(partial(memory.add, [turn], session=session))[0])
             reading, report = _timed(memory.consolidate)
             for n in range(QUESTIONS):
                 question = _ASKED[n % len(_ASKED)].format(people[n % len(people)])
-                steps["search"].append(_timed(lambda q=question: memory.search(q, limit=10))[0])
-                took, context = _timed(lambda q=question: memory.context(q, budget=BUDGET))
+                steps["search"].append(_timed(partial(memory.search, question, limit=10))[0])
+                took, context = _timed(partial(memory.context, question, budget=BUDGET))
                 steps["context"].append(took)
                 tokens.append(context.tokens)
             facts = len(memory.facts(past=True))

@@ -72,7 +72,8 @@ class _Chroma:
 
     def ask(self, question: str, limit: int) -> list[str]:
         vector = self._embedder.embed_query(question)[None, :]
-        return self._turns.query(query_embeddings=vector, n_results=limit, include=["distances"])["ids"][0]
+        found = self._turns.query(query_embeddings=vector, n_results=limit, include=["distances"])
+        return [str(id) for id in found["ids"][0]]
 
 
 class _LangGraph:
