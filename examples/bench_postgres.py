@@ -246,9 +246,10 @@ def work(store: str, ready: Any, go: Any, told: Any) -> None:
 
     backend = open_backend(store)
     assert backend.queue is not None
-    extractor = OfflineExtractor()
-    extractor.extract([warm_up()])
-    means = Means(extractor=extractor)
+    means = Means(extractor=OfflineExtractor())
+    own = space_of(open_backend("memory://"), "default/own")
+    episodic.take_in(own, [{"role": "user", "speaker": "A", "content": SAID[0]}], "s")
+    run_if_due(own, "consolidate", means=means)
 
     def run(space: Space, job: Job, progress: Progress) -> Outcome:
         return run_if_due(space, job, means=means, progress=progress)

@@ -129,9 +129,12 @@ class _Catching:
         self._since = {
             kind: state.position if state is not None else 0 for kind, state in zip(_KINDS, states, strict=True)
         }
-        self._due = sum(
-            space.ledger.count(kind, Query(text_after=self._since[kind], text_until=self._target)) for kind in _KINDS
-        )
+        self._due = 0
+        if progress is not None:
+            self._due = sum(
+                space.ledger.count(kind, Query(text_after=since, text_until=self._target))
+                for kind, since in self._since.items()
+            )
         self._dimension = next((state.dimension for state in states if state is not None), 0)
 
     def run(self) -> int:

@@ -9,7 +9,6 @@ episode or a fact deletes its vector in the same one.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import socket
@@ -26,9 +25,9 @@ from memory_agent.errors import StoreBusy
 from memory_agent.protocols import LedgerRow, Query, R, Snapshot
 from memory_agent.records import AuditEntry, Fact, Stored
 from memory_agent_stores.postgres_database import EVERYBODY, Database, Link, tenant_of
+from memory_agent_stores.postgres_rows import add_entries, put_rows
 from memory_agent_stores.postgres_words import Cutter, Words, best_matches
 from memory_agent_stores.rows import (
-    KEYS,
     SHIFT,
     Dialect,
     audit_entry,
@@ -263,13 +262,20 @@ class PostgresSpace(_Rows):
         number = _lock_number(self._database.address.schema, self._key, name)
         with self._database.session() as db:
             until = time.monotonic() + max(wait, 0)
-            while not _try_lock(db, number):
+            # The server would give a session the same lock twice.
+            while number in db.held or not _try_lock(db, number):
                 if time.monotonic() >= until:
                     raise StoreBusy(
                         f"{name} is already running{_holder(db, number)}; wait for it to end, or end that process"
                     )
                 time.sleep(0.02)
-            yield
+            db.held |= {number}
+            try:
+                yield
+            finally:
+                db.held -= {number}
+                if db.held and not db.closed:  # with the last one the session is given back, which frees it
+                    db.execute("SELECT pg_advisory_unlock(%s)", (number,))
 
 
 def _lock_number(schema: str, key: str, name: str) -> int:
@@ -318,7 +324,7 @@ class PostgresTransaction(_Rows):
         self._tenant = tenant_of(key)
         self._used = 0
         self._wrote = False
-        self._space, self.position = ledger.database.enter_ledger(db, key)
+        self._space, self.position, self._audited, self._head = ledger.database.enter_ledger(db, key)
 
     @contextmanager
     def _lent(self) -> Iterator[tuple[Link, int | None]]:
@@ -326,10 +332,16 @@ class PostgresTransaction(_Rows):
             yield self._db, self._space
 
     def finish(self) -> bool:
-        """Move the position on; False, for rolling back, when nothing was written."""
+        """Move the position and the head of the audit chain on; False, for rolling back, when nothing was written."""
         if self._wrote:
-            self._db.execute("UPDATE space SET position = %s WHERE id = %s", (self.position, self._space))
+            self._move_on(self.position)
         return self._wrote
+
+    def _move_on(self, position: int) -> None:
+        self._db.execute(
+            "UPDATE space SET position = %s, audited = %s, head = %s WHERE id = %s",
+            (position, self._audited, self._head, self._space),
+        )
 
     def put(self, *records: Stored) -> None:
         """Insert, or replace the row of the same key; the last of two with one key stands."""
@@ -439,52 +451,20 @@ class PostgresTransaction(_Rows):
             put_rows(self._db, kind, made)
             self._add_counts(kind, counts)
         add_entries(self._db, self._tenant, self._space, list(enumerate(audit, 1)))
-        self._db.execute("UPDATE space SET position = %s WHERE id = %s", (position, self._space))
+        if audit:
+            self._audited, self._head = len(audit), audit[-1].digest
+        self._move_on(position)
 
     def audit(self, action: str, ids: Sequence[str] = (), *, actor: str = "memory", detail: str = "") -> None:
         """Append to the audit chain. `detail` holds no content of a memory."""
         self._wrote = True
         with self._ledger.database.translated():
-            row = self._db.execute("SELECT audited, head FROM space WHERE id = %s", (self._space,)).fetchone()
-            assert row is not None
-            n, head = row
-            entry = next_entry(self.position, datetime.now(UTC), actor, action, ids, detail, head)
-            add_entries(self._db, self._tenant, self._space, [(n + 1, entry)])
+            entry = next_entry(self.position, datetime.now(UTC), actor, action, ids, detail, self._head)
+            self._audited, self._head = self._audited + 1, entry.digest
+            add_entries(self._db, self._tenant, self._space, [(self._audited, entry)])
 
 
 def _count(counts: _Counts, old: int | None, new: int | None) -> None:
     """A text of `old` words becomes one of `new`; None is no text."""
     counts.texts += (new is not None) - (old is not None)
     counts.words += (new or 0) - (old or 0)
-
-
-def put_rows(db: Link, kind: type[Stored], rows: Sequence[Sequence[object]]) -> None:
-    """Insert or replace rows: tenant, space, key, seq, of searched kinds texted, length and words, columns, body."""
-    key = KEYS.get(kind.kind, ("id",))
-    searched = ("texted", "length", "words") if kind in SEARCHED else ()
-    names = ("tenant", "space", *key, "seq", *searched, *kind.columns, "body")
-    marks = ", ".join("%s::tsvector" if name == "words" else "%s" for name in names)
-    replaced = ", ".join(f"{name} = excluded.{name}" for name in names if name not in ("tenant", "space", *key))
-    db.cursor().executemany(
-        f"INSERT INTO {kind.kind} ({', '.join(names)}) VALUES ({marks})"
-        f" ON CONFLICT (space, {', '.join(key)}) DO UPDATE SET {replaced}",
-        rows,
-    )
-
-
-def add_entries(db: Link, tenant: str, space: int, entries: Sequence[tuple[int, AuditEntry]]) -> None:
-    """Append numbered entries to a space's audit chain and move its head on."""
-    if not entries:
-        return
-    db.cursor().executemany(
-        "INSERT INTO audit VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [
-            (
-                tenant, space, n, entry.position, entry.at.isoformat(), entry.actor, entry.action,
-                json.dumps(entry.ids), entry.detail, entry.previous, entry.digest,
-            )
-            for n, entry in entries
-        ],
-    )  # fmt: skip
-    n, last = entries[-1]
-    db.execute("UPDATE space SET audited = %s, head = %s WHERE id = %s", (n, last.digest, space))

@@ -62,6 +62,8 @@ class Link(psycopg.Connection[Any]):
     durable: bool = True
     """Whether commits are as durable as that, or may be lost in a crash of the server."""
     used: float = 0.0
+    held: frozenset[int] = frozenset()
+    """Numbers of the job locks that it holds."""
 
 
 @dataclass(frozen=True)
@@ -156,26 +158,35 @@ class Database:
 
     def direct(self) -> Link:
         """A connection of its own, outside the pool: for locks, maintenance and migrations."""
-        db = Link.connect(self.address.conninfo, autocommit=True, connect_timeout=10, application_name="memory-agent")
+        db = self._connect()
         self._configure(db)
         return db
 
+    def _connect(self) -> Link:
+        return Link.connect(self.address.conninfo, autocommit=True, connect_timeout=10, application_name="memory-agent")
+
     @contextmanager
     def session(self) -> Iterator[Link]:
-        """A connection of its own for as long as the block lasts; whatever advisory lock it took is let go after.
+        """This thread's connection for job locks; what it holds is let go when the outermost block ends.
 
         A few are kept for the next, as each new one costs the server a process.
         """
         if self._closed:
             raise StoreError(f"{self.address.shown} is closed")
+        outer: Link | None = getattr(self._own, "session", None)
+        if outer is not None:
+            with self.translated():
+                yield outer
+            return
         with self.translated():
-            db = self._idle_session() or self.direct()
+            db = self._own.session = self._idle_session() or self._connect()
             try:
                 yield db
             except psycopg.OperationalError:
                 db.close()
                 raise
             finally:
+                self._own.session = None
                 if not db.closed:
                     db.execute("SELECT pg_advisory_unlock_all(), set_config('application_name', 'memory-agent', false)")
                     db.used = time.monotonic()
@@ -267,12 +278,22 @@ class Database:
         """
         if self.joined() is not None:
             raise StoreError("a transaction is already open in this thread; put everything into that one")
-        with self.lend(tenant, wait, durable=durable) as db:
+        begin = f"BEGIN; SET LOCAL lock_timeout = {max(int(wait * 1000), 1)}"
+        if not durable:
+            begin += "; SET LOCAL synchronous_commit = off"
+        with self.lend(tenant, wait) as db:
             self._own.db = db
             try:
-                with db.transaction():
-                    db.execute(f"SET LOCAL lock_timeout = {max(int(wait * 1000), 1)}")
-                    yield db
+                db.execute(
+                    begin, prepare=False
+                )  # in one exchange with the server, which `Connection.transaction` isn't
+                yield db
+                db.commit()
+            except BaseException as error:
+                with suppress(psycopg.Error):  # the connection may be what broke
+                    db.rollback()
+                if not isinstance(error, psycopg.Rollback):
+                    raise
             finally:
                 self._own.db = None
 
@@ -302,18 +323,18 @@ class Database:
         row = db.execute("SELECT id FROM space WHERE key = %s FOR UPDATE", (key,)).fetchone()
         return int(self._allowed(row, key)[0])
 
-    def enter_ledger(self, db: Link, key: str) -> tuple[int, int]:
-        """As `enter_space`, with the ledger position that the transaction has."""
+    def enter_ledger(self, db: Link, key: str) -> tuple[int, int, int, str]:
+        """As `enter_space`, with the position that the transaction has, and the length and head of the audit chain."""
         if key not in self.spaces:
             self.enter_space(db, key)
         # The position is drawn under the lock. A space that was moved here may be ahead of this store's sequence.
         row = db.execute(
-            "WITH held AS MATERIALIZED (SELECT id, position FROM space WHERE key = %s FOR UPDATE)"
-            " SELECT id, greatest(nextval('ledger_position'), position + 1) FROM held",
+            "WITH held AS MATERIALIZED (SELECT id, position, audited, head FROM space WHERE key = %s FOR UPDATE)"
+            " SELECT id, greatest(nextval('ledger_position'), position + 1), audited, head FROM held",
             (key,),
         ).fetchone()
-        id, position = self._allowed(row, key)
-        return int(id), int(position)
+        id, position, audited, head = self._allowed(row, key)
+        return int(id), int(position), int(audited), str(head)
 
     def _allowed(self, row: tuple[Any, ...] | None, key: str) -> tuple[Any, ...]:
         if row is None:

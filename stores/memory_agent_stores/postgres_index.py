@@ -105,13 +105,14 @@ class PostgresSpaceIndex:
                     "DELETE FROM embedding WHERE space = %s AND kind = %s AND id = ANY(%s)",
                     (space, kind, list(deletes)),
                 )
-            numbers = np.asarray(vectors, dtype=np.float32)
-            rows = [(tenant, space, kind, id, vector) for id, vector in zip(upserts, numbers, strict=True)]
-            db.cursor().executemany(
-                "INSERT INTO embedding (tenant, space, kind, id, vector) VALUES (%s, %s, %s, %s, %s)"
-                " ON CONFLICT (space, kind, id) DO UPDATE SET vector = excluded.vector",
-                rows,
-            )
+            if len(upserts):
+                last = dict(zip(upserts, np.asarray(vectors, dtype=np.float32), strict=True))
+                db.execute(
+                    "INSERT INTO embedding (tenant, space, kind, id, vector)"
+                    " SELECT %s, %s, %s, * FROM unnest(%s::text[], %b::vector[])"
+                    " ON CONFLICT (space, kind, id) DO UPDATE SET vector = excluded.vector",
+                    (tenant, space, kind, list(last), list(last.values())),
+                )
             db.execute(
                 "INSERT INTO vector_state VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (space, kind)"
                 " DO UPDATE SET position = excluded.position, metric = excluded.metric",

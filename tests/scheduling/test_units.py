@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+import types
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -82,10 +89,69 @@ def test_kubernetes_knows_every_field(store: str) -> None:
     assert ("secretKeyRef" in text) is store.startswith("postgres")
 
 
-def test_the_airflow_file_is_python_with_both_commands() -> None:
-    text = unit("airflow", WANTED)
-    compile(text, "memory_agent.py", "exec")
-    assert "'/opt/a b/bin/memory-agent' distill --if-due --all-users --min-new 5 --store /srv/50%/memory" in text
+class Dag:
+    """Takes what Airflow's DAG is documented to take, of what we give, and nothing else."""
+
+    def __init__(
+        self, *, dag_id: str, schedule: str, start_date: datetime, catchup: bool, max_active_runs: int, tags: list[str]
+    ) -> None:
+        self.dag_id, self.schedule, self.start_date = dag_id, schedule, start_date
+        assert (catchup, max_active_runs) == (False, 1)
+        self.tasks: list[Operator] = []
+
+    def __enter__(self) -> Dag:
+        Operator.dag = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        Operator.dag = None
+
+
+class Operator:
+    """As `Dag`, of BashOperator and the BaseOperator below it."""
+
+    dag: Dag | None = None
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        bash_command: str,
+        skip_on_exit_code: list[int],
+        retries: int,
+        retry_delay: timedelta,
+        execution_timeout: timedelta,
+    ) -> None:
+        self.task_id, self.command, self.skipped = task_id, bash_command, skip_on_exit_code
+        assert self.dag is not None
+        self.dag.tasks.append(self)
+
+
+@pytest.mark.parametrize("place", ["airflow.providers.standard.operators.bash", "airflow.operators.bash"])
+def test_the_airflow_file_makes_a_dag_for_each_job(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Airflow 3's place of the operator, and by Airflow 2's."""
+    modules = {"airflow": {"DAG": Dag}, place: {"BashOperator": Operator}}
+    for name in {".".join(path.split(".")[:n]) for path in modules for n in range(1, path.count(".") + 2)}:
+        module = types.ModuleType(name)
+        module.__path__ = []
+        vars(module).update(modules.get(name, {}))
+        monkeypatch.setitem(sys.modules, name, module)
+    made: dict[str, Any] = {}
+    exec(compile(unit("airflow", replace(WANTED, timezone="Europe/Lisbon")), "memory_agent.py", "exec"), made)
+    dags = {name: dag for name, dag in made.items() if name.startswith("memory_agent_")}
+    assert {name: (dag.dag_id, dag.schedule) for name, dag in dags.items()} == {
+        "memory_agent_consolidate": ("memory_agent_consolidate", "*/15 * * * *"),
+        "memory_agent_distill": ("memory_agent_distill", "30 3 * * *"),
+    }
+    for dag in dags.values():
+        [task] = dag.tasks
+        assert (task.skipped, dag.start_date.tzinfo) == ([3, 5], ZoneInfo("Europe/Lisbon"))
+        assert not task.command.endswith((".sh", ".bash")), "Airflow would load it as a template"
+    [distill] = dags["memory_agent_distill"].tasks
+    assert shlex.split(distill.command) == [
+        "/opt/a b/bin/memory-agent", "distill", "--if-due", "--all-users", "--min-new", "5", "--store",
+        "/srv/50%/memory", "--json",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["cron", "kubernetes", "airflow"])

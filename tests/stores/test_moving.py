@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from memory_agent.cli.main import app
@@ -16,10 +19,11 @@ from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
 from memory_agent.moving import move
 from memory_agent.protocols import Backend, IndexState, Portable
-from memory_agent.records import STORED, Episode, Fact
+from memory_agent.records import STORED, Episode, Fact, Stored
 from memory_agent.space import open_backend
 from memory_agent.testing import HashEmbedder
 from memory_agent.testing.conformance import a_fact, an_episode, one_of_each
+from memory_agent.testing.conformance.samples import DAWN
 
 KEYS = ["acme/ann", "default/al%2Fice"]
 
@@ -95,6 +99,54 @@ def test_there_and_back_again_is_byte_for_byte_the_same(tmp_path: Path, postgres
     assert after == before
     again = everything(first)
     assert [again[key].pop("vectors") is not None and again[key] for key in KEYS] == [before[key] for key in KEYS]
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=30)
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=8)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[list[Stored], list[str]]]:
+    """What a user's transactions wrote and deleted: (records, ids of episodes) each."""
+    said = st.builds(
+        an_episode, NAMES, WORDS, speaker=NAMES, run=st.none() | NAMES, metadata=st.dictionaries(WORDS, WORDS)
+    )
+    held = st.builds(a_fact, NAMES, WORDS, version=st.integers(1, 3), retired_at=st.none() | st.just(DAWN))
+    other = st.sampled_from(one_of_each()[5:])
+    written = st.lists(said | held | other, min_size=1, max_size=8)
+    return draw(st.lists(st.tuples(written, st.lists(NAMES, max_size=2)), min_size=1, max_size=4))
+
+
+def test_whatever_a_user_holds_comes_back_row_for_row(tmp_path: Path, postgres_url: str) -> None:
+    """SQLite to PostgreSQL and back, for histories of any records with any characters in them."""
+    numbers = itertools.count()
+    first, last = str(tmp_path / "first"), str(tmp_path / "last")
+
+    def rows(url: str, key: str) -> tuple[object, ...]:
+        backend = open_backend(url)
+        space = backend.ledger.space(key)
+        assert isinstance(space, Portable)
+        found = ([space.rows(kind) for kind in STORED], space.audit_chain(), space.position(), backend.ledger.check())
+        close(backend)
+        return found
+
+    @given(histories())
+    @settings(max_examples=5)
+    def there_and_back(history: list[tuple[list[Stored], list[str]]]) -> None:
+        key = f"acme/user{next(numbers)}"
+        backend = open_backend(first)
+        for records, gone in history:
+            with backend.ledger.space(key).transaction() as transaction:
+                transaction.put(*records)
+                transaction.delete(Episode, gone)
+                transaction.audit("add", [record.id for record in records])
+        close(backend)
+        before = rows(first, key)
+        move(first, postgres_url, space=key)
+        move(postgres_url, last, space=key)
+        assert (rows(postgres_url, key), rows(last, key)) == (before, before)
+
+    there_and_back()
 
 
 def test_a_moved_store_goes_on_where_it_was(tmp_path: Path, postgres_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from memory_agent.config import Settings
-from memory_agent.errors import InvalidInput, StoreError, StoreTooNew
+from memory_agent.errors import InvalidInput, StoreBusy, StoreError, StoreTooNew
 from memory_agent.memory import Memory
 from memory_agent.protocols import Backend, IndexState, SpaceLedger
 from memory_agent.records import Episode, Fact
@@ -311,6 +312,34 @@ def test_handles_share_one_pool_and_the_last_one_closes_it(postgres_url: str) ->
         assert first.ledger.spaces() == []
     with pytest.raises(StoreError, match="closed"):
         first.ledger.spaces()
+
+
+def test_a_threads_job_locks_share_a_connection_and_are_freed_one_by_one(postgres_url: str) -> None:
+    with opened(postgres_url) as backend, ThreadPoolExecutor(1) as other, raw(postgres_url) as db:
+        space = backend.ledger.space("default/a")
+
+        def takes(name: str) -> bool:
+            try:
+                with space.lock(name):
+                    return True
+            except StoreBusy:
+                return False
+
+        with space.lock("outer"):
+            with space.lock("inner"):
+                held = "SELECT count(*), count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory'"
+                assert db.execute(held).fetchone() == (2, 1)
+                assert [other.submit(takes, name).result() for name in ("outer", "inner")] == [False, False]
+            assert [other.submit(takes, name).result() for name in ("outer", "inner")] == [False, True]
+            assert not takes("outer"), "the server would give one session the same lock twice"
+        assert other.submit(takes, "outer").result()
+
+
+def test_of_two_vectors_with_one_id_the_last_stands(postgres_url: str) -> None:
+    with opened(postgres_url) as backend:
+        index = backend.index.space("default/alice")
+        index.apply("fact", ["f1", "f1"], np.eye(2, 3, dtype=np.float32), [], state=IndexState("m", 3, 1))
+        assert index.vectors("fact", ["f1"])["f1"].tolist() == [0, 1, 0]
 
 
 def test_only_what_is_derived_commits_without_waiting_for_the_disk(postgres_url: str) -> None:
