@@ -10,6 +10,7 @@ PYTHON ?=
 # takes the CPU build from PyTorch's own index instead.
 TORCH_INDEX ?=
 LOCOMO ?=
+PEERS := bm25,dense,chroma,langgraph
 EXTRACTION ?=
 DISTILL ?=
 
@@ -89,7 +90,7 @@ bench: $(STAMP)
 	$(BIN)/memory-agent bench cost --page docs/benchmarks
 	$(BIN)/memory-agent bench scale --page docs/benchmarks
 	$(BIN)/memory-agent eval dynamics --page docs/benchmarks
-	$(if $(LOCOMO),$(BIN)/memory-agent eval retrieval --dataset locomo:$(LOCOMO) --peers bm25,dense,chroma,langgraph --page docs/benchmarks)
+	$(if $(LOCOMO),$(BIN)/memory-agent eval retrieval --dataset locomo:$(LOCOMO) --peers $(PEERS) --page docs/benchmarks)
 	$(if $(EXTRACTION),$(BIN)/memory-agent eval extraction --dataset $(EXTRACTION))
 	$(if $(DISTILL),$(BIN)/memory-agent eval distill --facts $(DISTILL) --seeds 3)
 
