@@ -186,6 +186,9 @@ def extras() -> set[str]:
 def test_every_extra_is_explained_and_the_container_installs_extras_that_exist() -> None:
     rows = re.findall(r"^\| (`.+?) \|", (DOCS / "how-to" / "install.md").read_text("utf-8"), re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w[\w-]*)`", row)} == extras()
+    (made,) = re.findall(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    said = re.findall(r"-e ['\"]\.\[(.+?)\]", (DOCS / "how-to" / "install.md").read_text("utf-8"))
+    assert said == [made] * 2, "who has no make installs what `make setup` installs"
     container = (ROOT / "Containerfile").read_text("utf-8")
     (wanted,) = re.findall(r"^ARG EXTRAS=(.+)$", container, re.MULTILINE)
     assert set(wanted.split(",")) < extras()
