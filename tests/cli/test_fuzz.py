@@ -28,7 +28,7 @@ ENDLESS = {"serve", "mcp", "inspect", "daemon", "worker", "chat"}
 """They would serve, work or listen: their store is one that cannot be opened, so that they end."""
 COSTLY = {"distill", "ask", "rebuild"}
 """They would load a model: their store is empty, and what they are told of models names none."""
-LONG = {f"eval {name}" for name in ("dynamics", "serial", "security", "nightly")} | {"bench scale", "bench serving", "bench cost"}
+LONG = {"eval dynamics", "eval serial", "eval security", "eval nightly", "bench scale", "bench serving", "bench cost"}
 """They make their own input and compute for minutes: one of their numbers is always wrong."""
 
 
