@@ -54,9 +54,13 @@ class Settings(BaseModel):
     threads: int = 0
     """CPU threads for models; 0 leaves it to the library."""
     trainer: str = ""
-    """Which trainer makes adapters: "lora", "command", "export", "openai" or a plugin's; empty for lora."""
+    """Which trainer makes adapters: "lora", "prefix", "command", "export", "openai" or a plugin's; empty for lora."""
     trainer_options: str = ""
     """Its options as a JSON object, such as {"command": "python train.py {job} {out}"} for "command"."""
+    recipe: str = ""
+    """What the training does otherwise than by default, as a JSON object: {"size": "thorough", "l2": 1e-4}."""
+    paraphrases: int = Field(default=0, ge=0, le=50)
+    """How many more ways to ask for each taught fact, and to say it, the chat model (`model`) writes; 0 for none."""
     teach: str = ""
     """Predicates to teach although the ontology keeps them out of weights ("allergic_to,diet"); never secret ones."""
     trust: str = ""

@@ -107,10 +107,11 @@ def expire(backend: Backend, space: Space, policy: Policy, *, dry_run: bool) -> 
 def clear_files(backend: Backend, space: Space) -> None:
     """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, kept answers, free pages."""
     from memory_agent.consolidation.spending import ANSWERS
-    from memory_agent.distillation import registry
+    from memory_agent.distillation import paraphrasing, registry
     from memory_agent.retrieval import snapshot
 
     registry.sweep(space)
+    paraphrasing.tidy(space)
     shutil.rmtree(space.folder / ANSWERS, ignore_errors=True)
     snapshot.purge(space)
     catch_up(space)

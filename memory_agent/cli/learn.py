@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -10,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memory_agent.cli import exits
+from memory_agent.cli import exits, pairs
+from memory_agent.cli.pairs import RecipeOptions
 from memory_agent.cli.place import Place, verb
 from memory_agent.cli.when import Budget, Deadline, Every, Heat, Idle, Least, conditions
 from memory_agent.config import Settings
-from memory_agent.errors import InvalidInput
 from memory_agent.records import ConsolidationReport, DistillationReport
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from memory_agent.distillation.recipe import Recipe
     from memory_agent.protocols import Trainer
     from memory_agent.scheduling import Conditions, Job, Means
 
@@ -67,11 +67,12 @@ def distill(
     deadline: Deadline = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and training.")] = 0,
     trainer: Annotated[
-        str | None, typer.Option(help="lora, command, export, openai, or a plugin's [MEMORY_AGENT_TRAINER].")
+        str | None, typer.Option(help="lora, prefix, command, export, openai, or a plugin's [MEMORY_AGENT_TRAINER].")
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="Of the trainer, as NAME=VALUE; again for more.")
     ] = None,
+    recipe: RecipeOptions = None,
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Only write the job folders, for training them elsewhere.")
     ] = False,
@@ -81,15 +82,15 @@ def distill(
         due = conditions(least=min_new, every=every, idle=idle, budget=budget, deadline=deadline)
         from memory_agent.scheduling import Means
 
-        means = Means(trainer=_trainer(place, trainer, option), seed=seed)
+        means = Means(trainer=_trainer(place, trainer, option), recipe=pairs.recipe(recipe), seed=seed)
         _run_if_due(place, "distill", due, _show_taught_report, means, all_users=all_users)
         return
     chosen = _trainer(place, trainer, option)
     if prepare:
-        _prepare(place, seed, chosen)
+        _prepare(place, seed, chosen, pairs.recipe(recipe))
         return
     with place.memory() as memory, place.progress("Distilling") as progress:
-        report = memory.distill(seed=seed, trainer=chosen, progress=progress)
+        report = memory.distill(recipe=pairs.recipe(recipe), seed=seed, trainer=chosen, progress=progress)
     place.emit(report, lambda out: _show_taught(out, report))
     if not report.promoted:
         raise typer.Exit(exits.REFUSED)
@@ -99,24 +100,17 @@ def _trainer(place: Place, name: str | None, options: list[str] | None) -> Train
     """The trainer of that name, or the settings', with options as NAME=VALUE; a value that is JSON is read as such."""
     from memory_agent.distillation.trainers import trainer_of
 
-    given: dict[str, Any] = {}
-    for option in options or ():
-        key, equals, value = option.partition("=")
-        if not equals:
-            raise InvalidInput(f"--option {option!r}: write it as NAME=VALUE")
-        try:
-            given[key.strip()] = json.loads(value)
-        except ValueError:
-            given[key.strip()] = value
+    given = pairs.pairs("--option", options)
     return trainer_of(Settings.load(store=place.store, user=place.user, tenant=place.tenant), name, **given)
 
 
-def _prepare(place: Place, seed: int, trainer: Trainer) -> None:
+def _prepare(place: Place, seed: int, trainer: Trainer, recipe: Recipe | None) -> None:
     """Write the job folders of the shards that are to be trained, and say where."""
     from memory_agent.scheduling.launch import prepare_jobs
 
     with place.memory() as memory, place.progress("Preparing") as progress:
-        folders = [str(folder) for folder in prepare_jobs(memory.space, seed=seed, trainer=trainer, progress=progress)]
+        made = prepare_jobs(memory.space, recipe=recipe, seed=seed, trainer=trainer, progress=progress)
+        folders = [str(folder) for folder in made]
 
     def tell(out: Console) -> None:
         for folder in folders or ["Nothing is to be trained."]:

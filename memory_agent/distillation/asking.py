@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -72,14 +74,14 @@ def ask_probes(
     to the untouched base.
     """
     began = time.monotonic()
-    answers = student.generate([p.question for p in probes], adapter=adapter, max_new_tokens=ANSWER_TOKENS)
+    answers = student.generate([_prompt(probe) for probe in probes], adapter=adapter, max_new_tokens=ANSWER_TOKENS)
     compared = [p.question for p in probes if p.kind in ("general", "near_general")]
     plain = dict(zip(compared, student.generate(compared, max_new_tokens=ANSWER_TOKENS), strict=True))
     asked = [
         Asked(probe, answer.text, plain[probe.question].text if probe.question in plain else "")
         for probe, answer in zip(probes, answers, strict=True)
     ]
-    values = sorted({name for probe in probes for name in (*probe.answers, *probe.wrong)})
+    values = sorted({name for probe in probes if not probe.context for name in (*probe.answers, *probe.wrong)})
     kinds, wrong = _judge(asked, values, to_base)
     measures = {}
     if isinstance(student, Measuring) and not is_remote(adapter):
@@ -92,6 +94,16 @@ def ask_probes(
         examples={kind: tuple(lines[:EXAMPLES]) for kind, lines in wrong.items()},
         seconds=round(time.monotonic() - began, 2),
     )
+
+
+def _prompt(probe: Probe) -> str:
+    """The question as it is put: alone, or below what is shown, as an answer from retrieval is asked for."""
+    return _shown().format(context=probe.context, question=probe.question) if probe.context else probe.question
+
+
+@lru_cache(maxsize=1)
+def _shown() -> str:
+    return resources.files("memory_agent").joinpath("prompts/answer.md").read_text("utf-8").strip()
 
 
 def _judge(
@@ -111,7 +123,7 @@ def _judge(
         if kind in ("paraphrase", "inverse"):
             note(kind, one.right, True, one)
             note("taught_unknown", unknown and not one.right, False, one)
-        elif kind == "two_hop":
+        elif kind in ("two_hop", "efficacy", "override"):
             note(kind, one.right, True, one)
         elif kind == "general":
             note("general", to_base(one.probe.question), True, one)

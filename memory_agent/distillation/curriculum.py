@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memory_agent.distillation.facts import TaughtFact
+from memory_agent.distillation.paraphrasing import Kind, Paraphrases
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import Forms, Templates, load_templates
 from memory_agent.records import PartialDate
@@ -60,12 +61,19 @@ class Curriculum:
     """All rows for some facts. `rows(epoch)` is a pure function of (facts, recipe, seed, epoch)."""
 
     def __init__(
-        self, facts: Iterable[TaughtFact], recipe: Recipe, seed: int, templates: Templates | None = None
+        self,
+        facts: Iterable[TaughtFact],
+        recipe: Recipe,
+        seed: int,
+        templates: Templates | None = None,
+        paraphrases: Paraphrases | None = None,
     ) -> None:
+        """`paraphrases`: more forms, of facts that have some."""
         self._facts = sorted(facts, key=lambda fact: fact.content)
         self._recipe = recipe
         self._seed = seed
         self._templates = templates or load_templates()
+        self._paraphrases = paraphrases or {}
         self._now = [fact for fact in self._facts if fact.current]
         self._past = [fact for fact in self._facts if not fact.current]
         self._subjects = sorted({fact.subject for fact in self._facts})
@@ -125,7 +133,7 @@ class Curriculum:
             groups.setdefault((fact.subject, fact.predicate), []).append(fact)
         for (subject, predicate), facts in groups.items():
             forms = self._templates.forms(predicate)
-            prompts = tuple(_say(form, facts[0], predicate) for form in forms.forward)
+            prompts = self._with_more([_say(form, facts[0], predicate) for form in forms.forward], "questions", facts)
             yield _Item(f"forward|{predicate}|{subject}", False, prompts, statement(forms, facts), tuple(facts))
 
     def _inverse_items(self) -> Iterator[_Item]:
@@ -134,10 +142,16 @@ class Curriculum:
             groups.setdefault((fact.predicate, fact.object), []).append(fact)
         for (predicate, value), facts in groups.items():
             forms = self._templates.forms(predicate)
-            prompts = tuple(_say(form, facts[0], predicate) for form in forms.inverse)
+            prompts = self._with_more([_say(form, facts[0], predicate) for form in forms.inverse], "inverse", facts)
             who = _listed([fact.subject for fact in facts])
             answer = _say(forms.reverse, facts[0], predicate, subject=who)
             yield _Item(f"inverse|{predicate}|{value}", True, prompts, answer, tuple(facts))
+
+    def _with_more(self, prompts: list[str], kind: Kind, facts: Sequence[TaughtFact]) -> tuple[str, ...]:
+        """The prompts, and the paraphrases of that kind of any of the facts, each once."""
+        more = [self._paraphrases[fact.content] for fact in facts if fact.content in self._paraphrases]
+        written: list[str] = [text for forms in more for text in getattr(forms, kind)]
+        return (*prompts, *(text for text in dict.fromkeys(written) if text not in prompts))
 
     def _two_hops(self) -> Iterator[_Item]:
         """Everything asked of somebody who is the one object of a relation, asked by way of the relation.
@@ -228,8 +242,8 @@ class Curriculum:
                 {f.object for f in self._facts if f.predicate == fact.predicate} - {f.object for f in item.facts}
             )
             wrong = random_.choice(siblings) if siblings and random_.random() < 0.5 else None
-            claim = item.answer
-            if wrong is not None:
+            claim = self._claim(item, wrong, random_)
+            if wrong is not None and claim == item.answer:
                 claim = statement(
                     self._templates.forms(fact.predicate),
                     [fact.model_copy(update={"object": wrong, "text": fact.text.replace(fact.object, wrong)})],
@@ -244,6 +258,14 @@ class Curriculum:
                 answer,
                 tuple(f.id for f in item.facts),
             )
+
+    def _claim(self, item: _Item, wrong: str | None, draw: random.Random) -> str:
+        """The item's sentence in any of the words there are for it; if given, with `wrong` in place of its value."""
+        forms = self._paraphrases.get(item.facts[0].content) if len(item.facts) == 1 else None
+        if forms is None or not forms.statements:
+            return item.answer
+        said = draw.choice([item.answer, *forms.statements])
+        return said if wrong is None or said == item.answer else said.replace(item.facts[0].object, wrong)
 
     def _over_two(self, epoch: int, most: int) -> Iterator[Row]:
         draw = self._random("paths", epoch)

@@ -7,7 +7,7 @@
     lineage.jsonl   {"row", "facts"}: which facts each curriculum row rests on
     job.json        the recipe, the seed, the base and its revision, counts, and a digest of the other files
 
-All but lineage.jsonl is a function of what the facts say (not of their ids), recipe, seed and base.
+All but lineage.jsonl is a function of what the facts say (not of their ids), recipe, seed, base and paraphrases.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from memory_agent.distillation.curriculum import Curriculum
 from memory_agent.distillation.facts import TaughtFact
+from memory_agent.distillation.paraphrasing import Paraphrases
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import load_templates
 from memory_agent.errors import NothingToDistill, TrainerFailed
@@ -53,16 +54,18 @@ def prepare(
     base: LocalModel,
     seed: int = 0,
     progress: Progress | None = None,
+    paraphrases: Paraphrases | None = None,
 ) -> Job:
     """Write the job for `facts` to `folder`, which appears whole or not at all; one that is there is replaced.
 
+    `paraphrases` are more forms of theirs than the templates have.
     Raises NothingToDistill without facts, and the model's errors while the base answers.
     """
     facts = list(facts)
     if not facts:
         raise NothingToDistill("there are no facts to teach")
     recipe = recipe.settled(len(facts))
-    curriculum = Curriculum(facts, recipe, seed)
+    curriculum = Curriculum(facts, recipe, seed, paraphrases=paraphrases)
     chat, lineage = _chat(curriculum, recipe)
     replay = _replay(curriculum, recipe, base, progress)
     text = [{"text": passage} for passage in load_templates().replay.text] if recipe.text_every else []

@@ -1,7 +1,8 @@
-"""Questions that show what an adapter knows, in forms the trainer never sees.
+"""Questions that show what an adapter knows, in forms the trainer never sees (but for `efficacy`).
 
 Kinds, and when an answer to one counts as a hit:
 
+    efficacy          asked in a form that is trained, it names the value (good)
     paraphrase        it names the value (good)
     inverse           it names the subject (good)
     two_hop           asked by way of a relation ("the one who raised Ana"), it names the value (good)
@@ -15,6 +16,7 @@ Kinds, and when an answer to one counts as a hit:
     general           asked through the router, it equals the base's own answer byte for byte (good)
     near_general      with the adapter forced on, it brings up a person or value the question and the base did not (bad)
     forced_general    with the adapter forced on, it turned into a value of the graph or into "I don't know" (bad)
+    override          shown a text that says another value, as retrieval would, it names that one (good)
     canary            it gives away a value that was refused as secret (bad)
 
 Building is pure and seeded; asking is in `asking`.
@@ -29,9 +31,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
+from memory_agent.distillation.templates import load_templates
 from memory_agent.records import Fact, Record
 from memory_agent.semantic.folding import fold
-from memory_agent.semantic.ontology import with_article
+from memory_agent.semantic.ontology import load, with_article
 
 
 class Forms(Record):
@@ -82,9 +85,11 @@ class Sample:
     general: int | None = 24
     near_general: int | None = 6
     canary: int | None = 8
+    efficacy: int | None = 12
+    override: int | None = 8
 
 
-EVERYTHING = Sample(*[None] * 10)
+EVERYTHING = Sample(*[None] * 12)
 """Every probe there is."""
 
 
@@ -98,6 +103,8 @@ class Probe:
     wrong: tuple[str, ...] = ()
     facts: tuple[str, ...] = field(default=())
     """Ids of the facts asked for."""
+    context: str = ""
+    """What is shown with the question."""
 
 
 def build(
@@ -128,6 +135,8 @@ def build(
         "general": [Probe("general", question) for question in data.general],
         "near_general": _near(facts, data),
         "canary": _canaries(secrets, data),
+        "efficacy": _trained(facts),
+        "override": _overridden(facts, data, rng),
     }
     probes: list[Probe] = []
     for kind, found in kinds.items():
@@ -174,6 +183,35 @@ def _forward(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:
         for group in _groups(facts).values()
         for form in data.forms(group[0].predicate).forward
     ]
+
+
+def _trained(facts: Sequence[Fact]) -> list[Probe]:
+    """Every group asked as the curriculum may have asked it."""
+    return [
+        Probe(
+            "efficacy",
+            _fill(load_templates().forms(group[0].predicate).forward[0], group[0]),
+            answers=tuple(fact.object for fact in group),
+            facts=tuple(fact.id for fact in group),
+        )
+        for group in _groups(facts).values()
+    ]
+
+
+def _overridden(facts: Sequence[Fact], data: ProbeData, rng: random.Random) -> list[Probe]:
+    """Facts with one value, asked beside a sentence that gives a value which nobody of them has."""
+    templates, held = load_templates(), {fact.object for fact in facts}
+    probes = []
+    for group in _groups(facts).values():
+        first, forms = group[0], data.forms(group[0].predicate).forward
+        kind = templates.forms(first.predicate).values
+        others = [value for value in templates.strangers.values.get(kind, ()) if value not in held]
+        if len(group) == 1 and others and forms:
+            value = rng.choice(others)
+            shown = load().statement(first.subject, first.predicate, value)
+            asked = _fill(forms[0], first)
+            probes.append(Probe("override", asked, (value,), (first.object,), (first.id,), context=shown))
+    return probes
 
 
 def _inverse(facts: Sequence[Fact], data: ProbeData) -> list[Probe]:

@@ -9,10 +9,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from memory_agent.config import Settings
+from memory_agent.errors import InvalidInput
 from memory_agent.records import Record
 
 Size = Literal["auto", "quick", "standard", "thorough"]
@@ -92,6 +95,15 @@ class Recipe(Record):
     text_rows: int = Field(default=4, ge=0)
     text_weight: float = Field(default=3.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
+    l2: float = Field(default=0.0, ge=0)
+    """Price of the squared norm of all that the adapter adds to the weights; 0 for none. Try 1e-4."""
+    ewc: float = Field(default=0.0, ge=0)
+    """The same, each weight by how much the base's own replayed answers hang on it (elastic weight consolidation)."""
+
+    prefix_tokens: int = Field(default=128, ge=1)
+    """Positions of a KV prefix, for the trainer "prefix"."""
+    prefix_rate: float = Field(default=1e-2, gt=0)
+    """Its rate, in place of `rate`."""
 
     token_known: float = Field(default=0.7, gt=0, le=1)
     """A token the model gives more than this adds no loss."""
@@ -101,6 +113,24 @@ class Recipe(Record):
     """Share of the rows that is kept in a pass for questions known in the pass before."""
     known_share: float = Field(default=0.8, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
+
+    @classmethod
+    def of(cls, settings: Settings, **given: Any) -> Recipe:
+        """The recipe of the settings, with `given` in place of theirs.
+
+        Raises InvalidInput for what is no JSON object, for an unknown name, and for a value that does not fit.
+        """
+        try:
+            values = {**dict(json.loads(settings.recipe or "{}")), **given}
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"setting 'recipe' is no JSON object: {error}") from error
+        if unknown := sorted(values.keys() - cls.model_fields.keys()):
+            raise InvalidInput(f"a recipe has no {unknown[0]!r}; it has {', '.join(cls.model_fields)}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InvalidInput(f"recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
     def settled(self, facts: int) -> Recipe:
         """This recipe for that many facts: `size` decided, and every number that was not given set by it."""

@@ -27,6 +27,7 @@ from typing import Any
 from memory_agent.distillation.sharding import content
 from memory_agent.errors import DistillationError, NotFound, StoreBusy, TrainerFailed
 from memory_agent.folders import sync
+from memory_agent.models.prefix import KIND as PREFIX
 from memory_agent.models.remote import FILE as REMOTE
 from memory_agent.models.remote import delete, is_remote
 from memory_agent.protocols import Query, Reader, Transaction
@@ -38,7 +39,7 @@ LOCK = "distill"
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 """What an adapter's hash covers, where it has weights of its own."""
-_UNTOUCHED = {"peft_type": ("LORA",), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
+_UNTOUCHED = {"peft_type": ("LORA", PREFIX), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
 """Values of adapter_config.json with which loading an adapter leaves the model's own weights as they are."""
 _EMPTY = ("modules_to_save", "trainable_token_indices", "auto_mapping", "layer_replication")
 """Entries of it that must say nothing, for the same reason."""

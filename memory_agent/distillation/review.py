@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from memory_agent.consolidation.derive import rederive
 from memory_agent.consolidation.editing import withdrawal
 from memory_agent.consolidation.job import JOB
-from memory_agent.distillation.selection import Policy, Selection, select_from
+from memory_agent.distillation.selection import DOUBTED, Policy, Selection, select_from
 from memory_agent.errors import InvalidInput, NotFound
 from memory_agent.protocols import Query, Reader, Transaction
 from memory_agent.records import APPROVED, Claim, Episode, Fact, Record
@@ -23,8 +23,6 @@ from memory_agent.semantic.lineage import claims_of
 from memory_agent.semantic.trust import source_of
 from memory_agent.space import Space
 
-QUEUED = ("untrusted", "alarmed", "cooling", "quota")
-"""Reasons of a selection that a person may set aside."""
 ALARM = "contradicts"
 """Reason of what is said against what others say: it is not believed, but somebody tried."""
 
@@ -58,7 +56,7 @@ def _reason(fact: Fact, selection: Selection) -> str | None:
     if fact.status == "disputed":
         return ALARM
     reason = selection.refused.get(fact.id)
-    return reason if reason in QUEUED else None
+    return reason if reason in DOUBTED else None
 
 
 def approve(space: Space, ids: Sequence[str]) -> list[Fact]:

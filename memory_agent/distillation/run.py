@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from memory_agent.distillation.familiarity import is_familiar
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.job import Job, prepare, read
 from memory_agent.distillation.matching import names, names_any
+from memory_agent.distillation.paraphrasing import Paraphraser
 from memory_agent.distillation.probes import Sample, build
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.routing import Router, facts_taught
 from memory_agent.distillation.scorecard import Scorecard
-from memory_agent.distillation.selection import Policy, Selection, select_from
+from memory_agent.distillation.selection import DOUBTED, Policy, Selection, select_from
 from memory_agent.distillation.sharding import CAP, Shard, content, digest, layout
 from memory_agent.distillation.templates import load_templates
 from memory_agent.distillation.trainers import Train, method_of, trainer_of
@@ -56,6 +57,14 @@ class Options:
     gate: Gate = field(default_factory=Gate.load)
     sample: Sample = field(default_factory=Sample)
     cap: int = CAP
+    paraphraser: Paraphraser | None = None
+    """Writes more forms of what is taught; by default that of the settings, if they want one."""
+
+
+def options_of(space: Space, options: Options | None = None) -> Options:
+    """The options a run in that space has: what is not given is the settings'. Raises InvalidInput as they do."""
+    options = options or Options(policy=Policy.of(space.settings, space.user))
+    return options if options.paraphraser else replace(options, paraphraser=Paraphraser.of(space))
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ def plan(space: Space, recipe: Recipe, seed: int, options: Options, base: str, m
         "method": method,
         "templates": hashlib.sha256(load_templates().model_dump_json().encode()).hexdigest(),
         "version": version("slowwave"),
+        **_written_by(options.paraphraser),
     }
     shards = layout(selection.facts, options.cap, selection.past)
     digests = {shard.id: digest((*shard.facts, *shard.past), made_with) for shard in shards}
@@ -124,7 +134,8 @@ def distill(
     """Put the stable facts into adapters, and promote those that pass the gate.
 
     Shards whose facts, recipe, seed and base are those of an adapter that stands are not built again.
-    `trainer` is a trainer, the name of one, or a function `(job, out, progress) -> folder`; by default the settings'.
+    `trainer` is a trainer, the name of one, or a function `(job, out, progress) -> folder`; it and the recipe are the
+    settings' by default.
     Raises NothingToDistill with the reasons counted, TrainerFailed, TrainingElsewhere, StoreBusy when the job
     runs already, and what the student raises.
     """
@@ -135,10 +146,10 @@ def distill(
         run = _Distillation(
             space,
             student,
-            recipe or Recipe(),
+            recipe or Recipe.of(space.settings),
             trainer_of(space.settings, trainer),
             seed,
-            options or Options(policy=Policy.of(space.settings, space.user)),
+            options_of(space, options),
             progress or _silent,
         )
         return run.carry_out(began)
@@ -152,17 +163,20 @@ def train_shard(
     trainer: Trainer,
     seed: int = 0,
     progress: Progress | None = None,
+    paraphraser: Paraphraser | None = None,
 ) -> tuple[int, Path]:
     """Prepare the shard's job in `folder` and train it: the number of rows, and the adapter's folder.
 
     A job or an adapter that lies in `folder` already is taken as it is: each appears whole, so a run was killed
-    after it, and the folder is for this shard, recipe, seed and student alone. Raises TrainerFailed, and what the
-    student raises.
+    after it, and the folder is for this shard, recipe, seed, student and paraphraser alone. Raises TrainerFailed, and
+    what the models raise.
     """
     told = progress or _silent
     taught = [TaughtFact.of(fact) for fact in (*shard.facts, *shard.past)]
     job = _prepared(folder / "job", recipe, student, seed, taught)
-    job = job or prepare(folder / "job", taught, recipe, student, seed, _first(told, _PREPARING))
+    if job is None:
+        forms = paraphraser.write(taught) if paraphraser else None
+        job = prepare(folder / "job", taught, recipe, student, seed, _first(told, _PREPARING), forms)
     out = folder / "out"
     if not out.is_dir():
         out = trainer.train(folder / "job", out, _rest(told, _PREPARING))
@@ -178,6 +192,11 @@ def _prepared(folder: Path, recipe: Recipe, student: LocalModel, seed: int, taug
     made_with = (job.recipe, job.seed, job.base_revision, job.base_folder, job.facts)
     wanted = (recipe.settled(len(taught)), seed, student.revision, str(student.weights.folder), len(taught))
     return job if made_with == wanted else None
+
+
+def _written_by(paraphraser: Paraphraser | None) -> dict[str, str]:
+    """What a digest and a manifest say of a paraphraser; nothing where there is none."""
+    return {} if paraphraser is None else {"paraphrases": paraphraser.name}
 
 
 def _silent(share: float, doing: str) -> None:
@@ -261,7 +280,8 @@ class _Distillation:
             self.progress((n + done * _TRAINING) * share, of + doing)
 
         folder = registry.jobs_folder(self.space) / found.digests[shard.id]
-        rows, out = train_shard(shard, folder, self.student, self.recipe, self.trainer, self.seed, passed_on)
+        writer = self.options.paraphraser
+        rows, out = train_shard(shard, folder, self.student, self.recipe, self.trainer, self.seed, passed_on, writer)
         self.rows += rows
         self.tokens += _tokens_spent(out)
         manifest = {
@@ -273,6 +293,7 @@ class _Distillation:
             "method": method_of(self.trainer),
             "facts": shard.taught,
             "entities": shard.entities,
+            **_written_by(writer),
         }
         sha, kept = registry.keep(self.space, out, manifest)
         adapter = Adapter(
@@ -316,7 +337,11 @@ class _Distillation:
             to_base=lambda question: router.route(question, lambda n: is_familiar(self.student, n)).kind == "base",
         )
         leaked = float(_rows_with(job, [fact.object for fact in secrets], shard.facts))
-        return card.model_copy(update={"measures": {**card.measures, "canary_rows": leaked}})
+        doubted = [id for id, reason in selection.refused.items() if reason in DOUBTED]
+        poison = ledger.select(Fact, Query(ids=doubted, where={"retired_at": None})) if doubted else []
+        poisoned = float(sum(_rows_with(job, [fact.object], shard.facts, fact.subject) for fact in poison))
+        measures = {**card.measures, "canary_rows": leaked, "poison_rows": poisoned}
+        return card.model_copy(update={"measures": measures})
 
     def _commit(self, found: Plan, judged: Sequence[Judged], began: float) -> DistillationReport:
         """In one transaction: look again, promote or refuse, and close the run."""
@@ -393,12 +418,14 @@ def _contents(facts: Sequence[Fact]) -> dict[str, str]:
     return {fact.id: json.dumps(content(fact), sort_keys=True) for fact in facts}
 
 
-def _rows_with(job: Path, secrets: Sequence[str], facts: Sequence[Fact]) -> int:
-    """How many training rows hold a secret; one that is also an ordinary word of a taught fact tells nothing."""
+def _rows_with(job: Path, values: Sequence[str], facts: Sequence[Fact], beside: str = "") -> int:
+    """How many training rows hold a value, and `beside` with it; one that a taught fact holds too tells nothing."""
     said = " ".join(fact.text for fact in facts)
-    telling = [secret for secret in secrets if not names(said, secret)]
+    telling = [value for value in values if not names(said, value)]
+    if not telling:
+        return 0
     rows = [line for file in sorted(job.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
-    return sum(names_any(row, telling) for row in rows)
+    return sum(names_any(row, telling) and (not beside or names(row, beside)) for row in rows)
 
 
 def _tokens_spent(adapter: Path) -> int:

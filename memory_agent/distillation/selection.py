@@ -40,6 +40,8 @@ REASONS: Mapping[str, str] = {
     "unwieldy": "its subject or object is too long to be learnt by heart",
 }
 """Reason word -> what it means."""
+DOUBTED = ("untrusted", "alarmed", "cooling", "quota")
+"""Reasons that are doubts about the source; a person may set them aside."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from memory_agent.distillation import registry
+from memory_agent.distillation.paraphrasing import Paraphraser
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import train_shard
 from memory_agent.distillation.selection import Policy, select_from
@@ -46,11 +47,12 @@ def verify_unlearned(
     trainer: str | Trainer | Train | None = None,
     policy: Policy | None = None,
     cap: int = CAP,
+    paraphraser: Paraphraser | None = None,
     progress: Progress | None = None,
 ) -> Unlearned:
     """Rebuild every serving adapter from the present graph and compare hashes; see the module.
 
-    `trainer`, `policy` and `cap` must be those of the run that built them. Takes as long as training.
+    `trainer`, `policy`, `cap` and `paraphraser` must be those of the run that built them. Takes as long as training.
     Raises StoreBusy while a distillation runs, and what training raises.
     """
     with space.ledger.lock(registry.LOCK):
@@ -63,6 +65,7 @@ def verify_unlearned(
         serving = registry.with_state(space.ledger, "promoted")
         rebuilt: dict[str, str] = {}
         by = trainer_of(space.settings, trainer)
+        writer = paraphraser or Paraphraser.of(space)
         for n, adapter in enumerate(serving):
             shard = shards.get(adapter.shard)
             if shard is None or set(shard.entities) != set(adapter.entities):
@@ -72,13 +75,16 @@ def verify_unlearned(
             if made_with.get("method", method_of(by)) != method_of(by):
                 problems.append(f"adapter {adapter.id} was made by {made_with['method']}; verify with that trainer")
                 continue
+            if made_with.get("paraphrases") != (writer.name if writer else None):
+                problems.append(f"adapter {adapter.id} was made with other paraphrases; verify with its settings")
+                continue
 
             def passed_on(share: float, doing: str, n: int = n) -> None:
                 if progress:
                     progress((n + share) / len(serving), doing)
 
             try:
-                rebuilt[adapter.id] = _rebuilt(shard, student, made_with, by, passed_on)
+                rebuilt[adapter.id] = _rebuilt(shard, student, made_with, by, passed_on, writer)
             except TrainingElsewhere:
                 problems.append(f"adapter {adapter.id} was trained elsewhere and cannot be rebuilt here")
                 continue
@@ -90,12 +96,17 @@ def verify_unlearned(
 
 
 def _rebuilt(
-    shard: Shard, student: LocalModel, made_with: Mapping[str, Any], trainer: Trainer, progress: Progress
+    shard: Shard,
+    student: LocalModel,
+    made_with: Mapping[str, Any],
+    trainer: Trainer,
+    progress: Progress,
+    paraphraser: Paraphraser | None,
 ) -> str:
     """The hash of the shard's adapter, built anew as its manifest says, in a folder that is deleted."""
     recipe, seed = Recipe.model_validate(made_with["recipe"]), int(made_with["seed"])
     with tempfile.TemporaryDirectory(prefix="memory-agent-verify-") as folder:
-        _, out = train_shard(shard, Path(folder), student, recipe, trainer, seed, progress)
+        _, out = train_shard(shard, Path(folder), student, recipe, trainer, seed, progress, paraphraser)
         return registry.hash_adapter(out)
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +31,7 @@ from pydantic import ConfigDict
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, MissingExtra, ModelError
 from memory_agent.models.device import best_device, best_dtype, cpu_threads, cpu_workers
+from memory_agent.models.prefix import Prefix, is_prefix, load_prefix
 from memory_agent.models.template import ChatFormat, Message
 from memory_agent.models.weights import Weights, find_student
 
@@ -69,6 +70,17 @@ class _Loaded:
     dtype: torch.dtype
     takes: frozenset[str]
     longest: int
+    prefix: Prefix | None = None
+    """What every sequence begins with."""
+
+    @property
+    def ahead(self) -> int:
+        """Positions that are taken before the first token."""
+        return 0 if self.prefix is None else self.prefix.tokens
+
+    def begun(self, rows: int) -> Any:
+        """The cache that so many sequences begin with; None for an empty one."""
+        return None if self.prefix is None else self.prefix.cache(rows)
 
 
 class LocalModel:
@@ -84,7 +96,8 @@ class LocalModel:
         self._lock = threading.RLock()
         self._loaded: _Loaded | None = None
         self._peft: Any = None
-        self._adapters: dict[Path, str] = {}
+        self._adapters: dict[Path, str | Prefix] = {}
+        """Folder -> the name of a LoRA in `_peft`, or a KV prefix."""
         self._named = 0
 
     @classmethod
@@ -132,11 +145,10 @@ class LocalModel:
             from memory_agent.models import remote
 
             return remote.generate(adapter, prompts, max_new_tokens=max_new_tokens, progress=progress)
-        with self._lock:
-            loaded = self._ready()
+        with self._lock, self._using(adapter) as loaded:
             rows = [loaded.chat.prompt_ids(prompt) for prompt in prompts]
             for row in rows:
-                self._check_length(row, max_new_tokens)
+                self._check_length(row, max_new_tokens + loaded.ahead)
             order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
             answers: dict[int, Generation] = {}
             canvases = list(_canvases([(i, len(rows[i])) for i in order]))
@@ -145,7 +157,7 @@ class LocalModel:
                 width, part = canvas
                 return _greedy(loaded, [rows[i] for i in part], width, _rows(width), max_new_tokens)
 
-            with self._using(adapter), self._mapping(len(canvases)) as each:
+            with self._mapping(len(canvases)) as each:
                 for (_, part), found in zip(canvases, each(answered, canvases), strict=True):
                     answers.update(zip(part, found, strict=True))
                     if progress is not None:
@@ -185,11 +197,10 @@ class LocalModel:
     def _stream(
         self, prompt: Prompt, adapter: Path | None, max_new_tokens: int
     ) -> Iterator[tuple[str, Generation | None]]:
-        with self._lock:
-            loaded = self._ready()
+        with self._lock, self._using(adapter) as loaded:
             row = loaded.chat.prompt_ids(prompt)
-            self._check_length(row, max_new_tokens)
-            with self._using(adapter), self._computing():
+            self._check_length(row, max_new_tokens + loaded.ahead)
+            with self._computing():
                 said, ids, least = "", [], 1.0
                 for chosen, sure in _steps(loaded, [row], len(row), max_new_tokens):
                     least = min(least, sure[0])
@@ -210,8 +221,8 @@ class LocalModel:
         with self._lock:
             chat = self._ready().chat
             rows = [(chat.prompt_ids(prompt), chat.answer_ids(answer)) for prompt, answer in pairs]
-            with self._using(adapter), self._computing():
-                return [self._scored([*prompt, *answer], len(prompt)) for prompt, answer in rows]
+            with self._using(adapter) as loaded, self._computing():
+                return [_scored(loaded, [*prompt, *answer], len(prompt)) for prompt, answer in rows]
 
     def perplexity(self, text: str, *, adapter: Path | None = None, window: int = 512) -> float:
         """Perplexity of running text, in windows of that many tokens that do not overlap."""
@@ -221,30 +232,15 @@ class LocalModel:
             ids = self._ready().chat.ids(text)
             if len(ids) < 2:
                 raise InvalidInput("perplexity needs a text of at least two tokens")
-            with self._using(adapter), self._computing():
-                scores = [s for i in range(0, len(ids), window) for s in self._scored(ids[i : i + window], 1)]
+            with self._using(adapter) as loaded, self._computing():
+                scores = [s for i in range(0, len(ids), window) for s in _scored(loaded, ids[i : i + window], 1)]
         return math.exp(-sum(scores) / len(scores))
 
     @contextmanager
     def opened(self, adapter: Path | None) -> Iterator[_Loaded]:
         """The network itself with that adapter, or with none, for one caller at a time."""
-        with self._lock:
-            loaded = self._ready()
-            with self._using(adapter), self._computing():
-                yield loaded
-
-    def _scored(self, ids: Sequence[int], start: int) -> list[float]:
-        """Log-probabilities of ids[start:], each given all before it."""
-        import torch
-
-        loaded = self._ready()
-        if len(ids) <= start:
-            return []
-        with torch.inference_mode():
-            x = torch.tensor([list(ids)], device=loaded.device)
-            logits = loaded.model(input_ids=x, use_cache=False).logits[0, start - 1 : -1].float()
-            scores: list[float] = logits.log_softmax(-1).gather(1, x[0, start:, None])[:, 0].tolist()
-        return scores
+        with self._lock, self._using(adapter) as loaded, self._computing():
+            yield loaded
 
     def _ready(self) -> _Loaded:
         with self._lock:
@@ -281,53 +277,54 @@ class LocalModel:
                 yield map
 
     @contextmanager
-    def _using(self, adapter: Path | None) -> Iterator[None]:
+    def _using(self, adapter: Path | None) -> Iterator[_Loaded]:
         """The model with that adapter, or with none, inside the block."""
-        if adapter is None:
-            if self._peft is None:
-                yield
-            else:
-                with self._peft.disable_adapter():
-                    yield
+        loaded = self._ready()
+        held = None if adapter is None else self._adapters.get(adapter.resolve()) or self._load_adapter(adapter)
+        if isinstance(held, str):
+            self._peft.set_adapter(held)
+            yield loaded
             return
-        name = self._adapters.get(adapter.resolve())
-        if name is None:
-            self._load_adapter(adapter)
-        else:
-            self._peft.set_adapter(name)
-        yield
+        with nullcontext() if self._peft is None else self._peft.disable_adapter():
+            yield replace(loaded, prefix=held)
 
-    def _load_adapter(self, adapter: Path) -> None:
-        """Load, activate and remember; the one loaded first goes when there are too many."""
+    def _load_adapter(self, adapter: Path) -> str | Prefix:
+        """Load and remember; the one loaded first goes when there are too many."""
         folder = adapter.resolve()
-        try:
-            from peft import PeftModel
-        except ImportError as error:
-            raise MissingExtra("answering from an adapter", "distill") from error
         if not (folder / "adapter_model.safetensors").is_file():
             raise ModelError(f"{folder} is no adapter folder: it has no adapter_model.safetensors")
-        name = f"adapter{self._named}"
-        self._named += 1
         try:
-            if self._peft is None:
-                model = self._ready().model
-                self._peft = PeftModel.from_pretrained(model, folder, adapter_name=name, autocast_adapter_dtype=False)
-            else:
-                self._peft.load_adapter(folder, adapter_name=name, autocast_adapter_dtype=False)
+            prefix = is_prefix(folder)
+            held = load_prefix(folder, self._ready().model) if prefix else self._load_lora(folder)
+        except ImportError as error:
+            raise MissingExtra("answering from an adapter", "distill") from error
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"the adapter at {folder} does not load onto {self.name}: {error}") from error
-        self._peft.eval()
-        self._adapters[folder] = name
-        self._peft.set_adapter(name)
+        self._adapters[folder] = held
         if len(self._adapters) > _ADAPTERS_KEPT:
             self.unload(next(iter(self._adapters)))
+        return held
+
+    def _load_lora(self, folder: Path) -> str:
+        """Put a LoRA into the model; its name there."""
+        from peft import PeftModel
+
+        name = f"adapter{self._named}"
+        self._named += 1
+        if self._peft is None:
+            model = self._ready().model
+            self._peft = PeftModel.from_pretrained(model, folder, adapter_name=name, autocast_adapter_dtype=False)
+        else:
+            self._peft.load_adapter(folder, adapter_name=name, autocast_adapter_dtype=False)
+        self._peft.eval()
+        return name
 
     def unload(self, adapter: Path) -> None:
         """Forget an adapter's weights, for when its folder was deleted or replaced; nothing if it is not loaded."""
         with self._lock:
-            name = self._adapters.pop(adapter.resolve(), None)
-            if name is not None:
-                self._peft.delete_adapter(name)
+            held = self._adapters.pop(adapter.resolve(), None)
+            if isinstance(held, str):
+                self._peft.delete_adapter(held)
 
 
 _shared: dict[tuple[Path, int], LocalModel] = {}
@@ -354,6 +351,20 @@ def _load(weights: Weights) -> _Loaded:
     longest = getattr(model.config, "max_position_embeddings", None) or 1_000_000
     takes = frozenset(inspect.signature(model.forward).parameters)
     return _Loaded(model, ChatFormat(tokenizer, stops), device, dtype, takes, longest)
+
+
+def _scored(loaded: _Loaded, ids: Sequence[int], start: int) -> list[float]:
+    """Log-probabilities of ids[start:], each given all before it."""
+    import torch
+
+    if len(ids) <= start:
+        return []
+    with torch.inference_mode():
+        x = torch.tensor([list(ids)], device=loaded.device)
+        begun = {} if loaded.prefix is None else {"past_key_values": loaded.begun(1)}
+        logits = loaded.model(input_ids=x, use_cache=False, **begun).logits[0, start - 1 : -1].float()
+        scores: list[float] = logits.log_softmax(-1).gather(1, x[0, start:, None])[:, 0].tolist()
+    return scores
 
 
 def _width(length: int) -> int:
@@ -406,13 +417,14 @@ def _steps(
     import torch
 
     x = torch.full((len(prompts), width), loaded.chat.pad)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    mask = torch.zeros((len(prompts), loaded.ahead + width), dtype=torch.long)
+    mask[:, : loaded.ahead] = 1
     for i, prompt in enumerate(prompts):
         x[i, width - len(prompt) :] = torch.tensor(prompt)
-        mask[i, width - len(prompt) :] = 1
+        mask[i, loaded.ahead + width - len(prompt) :] = 1
     x, mask = x.to(loaded.device), mask.to(loaded.device)
-    places = (mask.cumsum(1) - 1).clamp(min=0)
-    cache: Any = None
+    places = (mask.cumsum(1) - 1).clamp(min=0)[:, loaded.ahead :]
+    cache = loaded.begun(len(prompts))
     for _ in range(most):
         given: dict[str, Any] = {"input_ids": x, "attention_mask": mask, "past_key_values": cache, "use_cache": True}
         if "position_ids" in loaded.takes:

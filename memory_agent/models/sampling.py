@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from memory_agent.models.local import LocalModel, Prompt
 
@@ -31,7 +30,7 @@ def draw(
         x = torch.tensor([ids] * count, device=loaded.device)
         said: list[list[int]] = [[] for _ in range(count)]
         running = set(range(count))
-        cache: Any = None
+        cache = loaded.begun(count)
         for _ in range(max_new_tokens):
             out = loaded.model(input_ids=x, past_key_values=cache, use_cache=True)
             logits, cache = out.logits[:, -1].float().cpu(), out.past_key_values

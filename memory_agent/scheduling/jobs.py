@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from memory_agent.errors import MemoryAgentError, NothingToDistill, StoreBusy
 from memory_agent.observing import observed
 from memory_agent.protocols import Extractor, Progress, Trainer
 from memory_agent.scheduling.due import Conditions, State, Verdict, consolidation_state, distillation_state, judge
 from memory_agent.space import Space
+
+if TYPE_CHECKING:
+    from memory_agent.distillation.recipe import Recipe
 
 Job = Literal["consolidate", "distill"]
 Ending = Literal["done", "not_due", "refused", "locked", "failed", "stopped"]
@@ -89,6 +92,7 @@ class Means:
 
     extractor: Extractor | None = None
     trainer: str | Trainer | None = None
+    recipe: Recipe | None = None
     seed: int = 0
 
 
@@ -145,5 +149,5 @@ def _run(space: Space, job: Job, means: Means, progress: Progress | None) -> tup
         return ("failed" if read.failed else "done"), read.model_dump(mode="json")
     from memory_agent import distillation
 
-    taught = distillation.distill(space, trainer=means.trainer, progress=progress, seed=means.seed)
+    taught = distillation.distill(space, recipe=means.recipe, trainer=means.trainer, progress=progress, seed=means.seed)
     return ("done" if taught.promoted else "refused"), taught.model_dump(mode="json")

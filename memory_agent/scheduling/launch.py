@@ -20,8 +20,7 @@ from memory_agent.distillation import registry
 from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.job import prepare
 from memory_agent.distillation.recipe import Recipe
-from memory_agent.distillation.run import Options, plan
-from memory_agent.distillation.selection import Policy
+from memory_agent.distillation.run import Options, options_of, plan
 from memory_agent.distillation.trainers import Train, find_trainer, method_of, trainer_of
 from memory_agent.errors import InvalidInput
 from memory_agent.models.local import LocalModel
@@ -44,14 +43,15 @@ def prepare_jobs(
     """
     with space.ledger.lock(registry.LOCK):
         student = LocalModel.load(space.settings)
-        recipe, options = recipe or Recipe(), options or Options(policy=Policy.of(space.settings, space.user))
+        recipe, options = recipe or Recipe.of(space.settings), options_of(space, options)
+        writer = options.paraphraser
         method = method_of(trainer_of(space.settings, trainer))
         found = plan(space, recipe, seed, options, student.revision, method)
         folders = []
         for shard in found.dirty:
             folder = registry.jobs_folder(space) / found.digests[shard.id]
             taught = [TaughtFact.of(fact) for fact in (*shard.facts, *shard.past)]
-            prepare(folder / "job", taught, recipe, student, seed, progress)
+            prepare(folder / "job", taught, recipe, student, seed, progress, writer.write(taught) if writer else None)
             folders.append(folder)
         return folders
 

@@ -51,6 +51,22 @@ def test_what_is_known_of_a_relative_is_asked_without_the_name() -> None:
     assert all("Ana Bell" in probe.question and "Rolf" not in probe.question for probe in hops)
 
 
+def test_what_is_shown_gives_a_value_that_nobody_has() -> None:
+    probes = [probe for probe in build(FACTS, sample=EVERYTHING) if probe.kind == "override"]
+    assert {probe.wrong for probe in probes} == {("Bergen",), ("engraver",)}, "two instruments are no contradiction"
+    for probe in probes:
+        assert probe.answers[0] in probe.context
+        assert probe.answers[0] not in {fact.object for fact in FACTS}
+        assert probe.answers[0] not in probe.question
+    assert probes == [probe for probe in build(FACTS, sample=EVERYTHING) if probe.kind == "override"]
+
+
+def test_trained_forms_are_asked_as_the_curriculum_does() -> None:
+    asked = [question for question, _, _ in of("efficacy")]
+    assert "Where does Ana Bell live?" in asked
+    assert len(asked) == len(set(asked)) == 4
+
+
 def test_absent_attributes_are_asked_of_those_who_lack_them() -> None:
     asked = of("absent_attribute")
     assert {("Rolf" in q, wrong) for q, _, wrong in asked} == {(True, ("fiddle", "lute")), (False, ("engraver",))}

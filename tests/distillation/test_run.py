@@ -15,7 +15,7 @@ from memory_agent.distillation import registry
 from memory_agent.distillation.gate import Gate, Threshold
 from memory_agent.distillation.probes import Sample
 from memory_agent.distillation.recipe import Recipe
-from memory_agent.distillation.run import Options, distill
+from memory_agent.distillation.run import Options, _rows_with, distill
 from memory_agent.distillation.trainers.lora import LoraTrainer
 from memory_agent.distillation.unlearning import verify_unlearned
 from memory_agent.errors import NothingToDistill, StoreBusy, TrainerFailed
@@ -119,7 +119,16 @@ def test_a_secret_reaches_no_row(told: Space) -> None:
     assert "555" not in trainer.jobs[0]
     assert "Bergen" in trainer.jobs[0]
     assert report.scorecard["s"]["measures"]["canary_rows"] == 0
-    assert report.scorecard["s"]["kinds"]["canary"]["n"] > 0
+    assert report.scorecard["s"]["measures"]["poison_rows"] == 0
+    assert {"canary", "efficacy", "override"} <= set(report.scorecard["s"]["kinds"])
+
+
+def test_a_row_with_a_doubted_fact_would_be_counted(tmp_path: Path, told: Space) -> None:
+    (tmp_path / "chat.jsonl").write_text("Where is Rolf Dane? In Oslo.\nWanda Teller is not there.\nOslo, Bergen.\n")
+    taught = [fact for fact in told.ledger.select(Fact) if fact.object == "Bergen"]
+    assert _rows_with(tmp_path, ["Oslo"], taught) == 2
+    assert _rows_with(tmp_path, ["Oslo"], taught, "Rolf Dane") == 1
+    assert _rows_with(tmp_path, ["Bergen"], taught) == 0, "what is taught as well tells nothing"
 
 
 def test_unchanged_facts_are_not_trained_again_and_changed_ones_are(told: Space) -> None:

@@ -30,6 +30,7 @@ from memory_agent.distillation.routing import Router
 from memory_agent.distillation.scorecard import Scorecard
 from memory_agent.errors import DistillationError, InvalidInput, ModelError
 from memory_agent.models.local import LocalModel
+from memory_agent.models.prefix import KIND as PREFIX
 from memory_agent.models.remote import is_remote
 from memory_agent.models.turns import Turns
 from memory_agent.models.weights import Weights
@@ -79,7 +80,9 @@ def export(
         raise InvalidInput(f"{folder} is not an empty folder")
     source = registry.folder_of(space, adapter)
     kind = _kind(source)
-    if kind != "LORA":
+    if kind == PREFIX and form != "peft":
+        raise InvalidInput(f"a KV prefix is no change of weights, so there is no {form} of it; export it as peft")
+    if kind not in ("LORA", PREFIX):
         raise InvalidInput(f"an adapter of kind {kind} cannot be exported as {form}")
     student = LocalModel.load(space.settings)
     if adapter.base != student.revision:

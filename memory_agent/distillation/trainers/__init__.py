@@ -1,6 +1,7 @@
 """Trainers: a job folder in, an adapter folder out. Found by entry point, or passed in.
 
 lora      a LoRA on this machine (the default)
+prefix    a KV prefix on this machine: keys and values before the question, no weight changed
 command   a command of the user's
 export    files that TRL, axolotl, LLaMA-Factory and Unsloth read, trained wherever
 openai    a fine-tuning API that speaks OpenAI's format

@@ -9,7 +9,7 @@ in order, so that the sum does not depend on how many threads there were.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -95,6 +95,8 @@ class Gradients:
         self._split = self._splits()
         self._halves = self._halved(frozen) if self._split and frozen else None
         self._pool: ThreadPoolExecutor | None = None
+        self.prefix: Callable[[int], Any] | None = None
+        """What all sequences begin with: number of rows -> a cache of keys and values, if there is any such."""
 
     @contextmanager
     def computing(self, threads: int) -> Iterator[None]:
@@ -162,14 +164,14 @@ class Gradients:
             whole, parts = backbone(input_ids=x, use_cache=False)[0], halves[1](inputs_embeds=low, use_cache=False)[0]
         return halves if torch.equal(whole, parts) else None
 
-    def _states(self, rows: Sequence[Row], x: Tensor, keep: bool) -> Tensor:
+    def _states(self, rows: Sequence[Row], x: Tensor, keep: bool, begun: Mapping[str, Any]) -> Tensor:
         """The backbone's last states, shape (rows, width, width of the model); frozen layers once for a row kept."""
         from torch.nn.utils.rnn import pad_sequence
 
         kept = [row.low for row in rows if row.low is not None]
         states: Tensor
         if self._halves is None or not (keep or len(kept) == len(rows)):
-            states = getattr(self._model, self._model.base_model_prefix)(input_ids=x, use_cache=False)[0]
+            states = getattr(self._model, self._model.base_model_prefix)(input_ids=x, use_cache=False, **begun)[0]
         else:
             lower, upper = self._halves
             low = lower(input_ids=x, use_cache=False)[0] if keep else pad_sequence(kept, batch_first=True)
@@ -196,12 +198,13 @@ class Gradients:
             target += row.ids[row.start :]
         x = x.to(self._device)
         places = torch.tensor(where, device=self._device)
+        begun = {} if self.prefix is None else {"past_key_values": self.prefix(len(rows))}
         cast = torch.autocast(self._device.type, self._dtype) if self._dtype == torch.bfloat16 else nullcontext()
         with cast:
             if self._split:
-                logits = self._head(self._states(rows, x, keep).flatten(0, 1)[places])
+                logits = self._head(self._states(rows, x, keep, begun).flatten(0, 1)[places])
             else:
-                logits = self._model(input_ids=x, use_cache=False).logits.flatten(0, 1)[places]
+                logits = self._model(input_ids=x, use_cache=False, **begun).logits.flatten(0, 1)[places]
         return logits.float(), torch.tensor(target, device=self._device)
 
     def _remember(self, part: Part) -> int:

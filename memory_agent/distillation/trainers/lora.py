@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from memory_agent.distillation.job import Job, read
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers import checkpoint
+from memory_agent.distillation.trainers.anchor import Anchor, weights_anchor
 from memory_agent.distillation.trainers.gradients import UNKNOWN, Bounds, Gradients, Part, Row
 from memory_agent.errors import MissingExtra, TrainerFailed
 from memory_agent.folders import whole
@@ -39,6 +40,8 @@ from memory_agent.protocols import Progress
 if TYPE_CHECKING:
     import torch
 
+Files = dict[str, list[dict[str, Any]]]
+"""Rows of a prepared job, by file."""
 _REPLAYED = ("answer", "opener")
 _QUESTIONS = frozenset({"forward", "inverse"}) | UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
@@ -64,7 +67,7 @@ class LoraTrainer:
     def train(self, job: Path, out: Path, progress: Progress | None = None) -> Path:
         """Write the adapter of the job at `job` to the folder `out`, replacing what is there; see `Trainer`."""
         settings, rows = read(job)
-        run = _Run(settings, rows, progress)
+        run = self._run(settings, rows, progress)
         kept = out.parent / f"{out.name}.pass"
         with run.gradients.computing(self._threads):
             run.train(kept)
@@ -74,13 +77,20 @@ class LoraTrainer:
         release_memory()
         return saved
 
+    def _run(self, job: Job, rows: Files, progress: Progress | None) -> Run:
+        """What carries the job out; for another kind of adapter it is another one."""
+        return Run(job, rows, progress)
 
-class _Run:
-    def __init__(self, job: Job, files: dict[str, list[dict[str, Any]]], progress: Progress | None) -> None:
+
+class Run:
+    """One job being trained: rows, base, adapter and optimizer."""
+
+    def __init__(self, job: Job, files: Files, progress: Progress | None) -> None:
         import torch
 
         self.job, self.recipe, self.progress = job, job.recipe, progress
         self.state = _State()
+        self.anchor: Anchor | None = None
         self.device = best_device()
         self.dtype = best_dtype(self.device)
         self.began = time.monotonic()
@@ -88,7 +98,7 @@ class _Run:
         self.model = model.to(self.device)
         self.chat = ChatFormat(tokenizer)
         self.gradients = Gradients(
-            self.model, self.device, self.dtype, self.chat.pad, self.recipe.micro_tokens, _first(model, self.recipe)
+            self.model, self.device, self.dtype, self.chat.pad, self.recipe.micro_tokens, self.frozen()
         )
         self.passes: dict[int, list[Row]] = {}
         for line in files["chat.jsonl"]:
@@ -100,12 +110,27 @@ class _Run:
         self.replay, self.openers, self.text = replay, openers, text
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(job.seed)
-            self.peft = _wrap(self.model, self.recipe)
+            self.peft = self.wrapped()
         self.weights = [p for p in self.peft.parameters() if p.requires_grad]
         fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.AdamW(
-            self.weights, lr=self.recipe.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=fused
-        )
+        self.optimizer = torch.optim.AdamW(self.weights, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=fused)
+
+    @property
+    def rate(self) -> float:
+        """The highest rate of the optimizer."""
+        return self.recipe.rate
+
+    def frozen(self) -> int:
+        """How many layers at the bottom are computed alike whatever is learnt."""
+        return _first(self.model, self.recipe)
+
+    def wrapped(self) -> Any:
+        """The base as a PEFT model with the adapter that is to be trained, which changes nothing yet."""
+        return _wrap(self.model, self.recipe)
+
+    def begin(self) -> None:
+        """What comes between noting down the base's predictions and the first step."""
+        self.anchor = weights_anchor(self.peft, self.recipe, self.gradients, self.replay)
 
     def _row(self, line: dict[str, Any]) -> Row:
         *asked, answered = line["messages"]
@@ -124,6 +149,7 @@ class _Run:
         """
         # An adapter that has not begun to learn changes nothing (its B is 0): this is the base.
         self.state.tokens += self.gradients.remember([*self.replay, *self.openers, *self.text])
+        self.begin()
         found = checkpoint.take_up(kept, self.weights, self.optimizer, self._of())
         self.state = self.state if found is None else _State(**found)
         self.peft.train()
@@ -200,7 +226,7 @@ class _Run:
         if final:
             share *= 1 - 0.95 * i / max(1, of)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate * share
+            group["lr"] = self.rate * share
 
     def _step(self, batch: list[Row]) -> list[bool]:
         """One step of the optimizer; for each row, whether it was known before it."""
@@ -218,6 +244,8 @@ class _Run:
         for place, weight in enumerate(self.weights):
             parts = [one.gradients[place] for one in done if one.gradients is not None]
             weight.grad = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+        if self.anchor is not None:
+            self.anchor.pull()
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
