@@ -4,7 +4,8 @@
     adapter     the router decides: the shard that was taught it, or the untouched student
     retrieval   what is found is shown to a chat model, by default the student
     both        the same, with the shard's adapter on the student
-    auto        the adapter, when it is sure and agrees with the graph of now; else retrieval; else "I don't know"
+    auto        the adapter, when it is sure and agrees with the graph of now; else, and for what touches several
+                shards, retrieval; else "I don't know"
 
 The graph always wins over the weights: `auto` never gives an answer from weights that no current fact
 about the question bears out. An adapter that is not promoted never answers.
@@ -283,6 +284,9 @@ class _Asking:
             return self._looked_up(question, "it is about the asker's own world") if own else answer
         if route.kind == "stranger":
             return self._looked_up(question, "it was mentioned") if self._mentioned(question) else _unknown(answer)
+        if route.kind == "entity" and len(route.adapters) > 1:
+            # Weights learnt apart do not compose: no shard knows both halves of the answer.
+            return self._looked_up(question, "it touches several shards")
         if says_unknown(answer.text):
             return self._looked_up(question, "the weights do not know")
         if (answer.confidence or 0) < CONFIDENT:

@@ -55,12 +55,23 @@ def _table(out: Console, adapters: list[Adapter]) -> None:
     out.print(table if adapters else "There are none; `memory-agent distill` trains some.")
 
 
-def show(place: Place, id: Id) -> None:
+def show(
+    place: Place,
+    id: Id,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="Keep its scorecard in this folder too, as Markdown, JSON and plots.")
+    ] = None,
+) -> None:
     """Show one adapter whole: state, figures, what it was made with, and the facts that it was taught."""
     from memory_agent.distillation import shelf
 
     with place.memory() as memory:
         found = shelf.show(memory.space, id)
+    if page is not None:
+        from memory_agent.evaluation import scorecards
+        from memory_agent.evaluation.report import keep
+
+        keep(scorecards.report(found.adapter), page)
 
     def tell(out: Console) -> None:
         adapter = found.adapter

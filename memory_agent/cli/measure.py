@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memory_agent.cli import pairs
+from memory_agent.cli.pairs import RecipeOptions
 from memory_agent.cli.place import Place, verb
 from memory_agent.errors import InvalidInput
 
@@ -118,30 +120,71 @@ def distill(
     place: Place,
     facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a seed of its own.")] = 1,
+    recipe: RecipeOptions = None,
+    trainer: Annotated[str | None, typer.Option(help="Who trains [MEMORY_AGENT_TRAINER, else lora].")] = None,
+    arms: Annotated[int, typer.Option(min=0, help="Questions put to base, retrieval, weights and both.")] = 40,
+    page: Page = None,
 ) -> None:
     """Measure what a small model knows after distillation, and what it lost."""
     from memory_agent.evaluation import distillation as evaluation
+    from memory_agent.evaluation import taught
 
     with place.progress("Measuring") as progress:
-        found = evaluation.run(facts, seeds=tuple(range(seeds)), progress=progress)
+        found = evaluation.run(
+            facts, seeds=tuple(range(seeds)), recipe=pairs.recipe(recipe), trainer=trainer, arms=arms, progress=progress
+        )
+    _keep(page, lambda one: taught.report({"now": one}), found)
     _emit(place, found)
+
+
+def compare(
+    place: Place,
+    results: Annotated[list[Path], typer.Argument(help="What `eval distill --json` printed, a file for each recipe.")],
+    page: Page = None,
+) -> None:
+    """Put kept results of `eval distill` side by side: recipes, seeds, ablations."""
+    from memory_agent.evaluation import taught
+    from memory_agent.evaluation.report import cell
+
+    found = {file.stem: taught.load(file) for file in results}
+    _keep(page, taught.report, found)
+
+    def show(out: Console) -> None:
+        from rich.table import Table as Shown
+
+        for table in taught.tables(found):
+            shown = Shown(*table.columns, title=table.title, box=None, pad_edge=False)
+            for row in table.rows:
+                shown.add_row(*(cell(value) for value in row))
+            out.print(shown)
+
+    place.emit({name: {"kinds": one["kinds"], "arms": one.get("arms", {})} for name, one in found.items()}, show)
 
 
 def unlearning(
     place: Place,
     facts: Annotated[Path, typer.Option(help="Facts to teach, as for `eval distill`.")],
     forget: Annotated[int, typer.Option(min=1, help="How many of them are forgotten.")] = 5,
+    people: Annotated[int | None, typer.Option(min=1, help="Teach only the facts of so many.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Answers drawn for each forgotten fact.")] = 50,
     temperature: Annotated[float, typer.Option(min=0.01, help="At which they are drawn.")] = 1.0,
+    forms: Annotated[int | None, typer.Option(min=1, help="Most attacks of a kind on a fact; else all.")] = None,
+    canaries: Annotated[int, typer.Option(min=0, help="Secrets told beside, and attacked.")] = 5,
+    exports: Annotated[str, typer.Option(help="Number formats to attack too, of int8, f16, q8_0, q4_0 ...")] = (
+        "int8,q8_0,q4_0"
+    ),
     seed: Annotated[int, typer.Option(help="Of rows, training and drawing.")] = 0,
+    recipe: RecipeOptions = None,
 ) -> None:
     """Measure whether forgotten facts can be got out of rebuilt weights, beside weights that never held them."""
     from memory_agent.evaluation import unlearning as evaluation
 
     with place.progress("Measuring") as progress:
         found = evaluation.run(
-            facts, forget=forget, samples=samples, temperature=temperature, seed=seed, progress=progress
-        )
+            facts, forget=forget, people=people, samples=samples, temperature=temperature, forms=forms,
+            canaries=canaries, quantizations=[form.strip() for form in exports.split(",") if form.strip()], seed=seed,
+            recipe=pairs.recipe(recipe), progress=progress,
+        )  # fmt: skip
     _emit(place, found)
 
 
@@ -152,13 +195,18 @@ def nightly(
     change: Annotated[int, typer.Option(min=0, help="Facts that change before each but the first.")] = 5,
     delete: Annotated[int, typer.Option(min=0, help="Facts that are forgotten before each but the first.")] = 5,
     cap: Annotated[int, typer.Option(min=1, help="Most facts in a shard.")] = 32,
+    keep: Annotated[Path | None, typer.Option(help="Live in this folder; call again after a kill.")] = None,
     seed: Annotated[int, typer.Option(help="Of the lives, of rows and training.")] = 0,
+    recipe: RecipeOptions = None,
 ) -> None:
     """Measure whether weights keep up as facts come, change and are forgotten, night after night."""
     from memory_agent.evaluation import nightly as evaluation
 
     with place.progress("Living") as progress:
-        found = evaluation.run(nights, add=add, change=change, delete=delete, cap=cap, seed=seed, progress=progress)
+        found = evaluation.run(
+            nights, add=add, change=change, delete=delete, cap=cap, seed=seed, recipe=pairs.recipe(recipe), keep=keep,
+            progress=progress,
+        )  # fmt: skip
     _emit(place, found)
 
 
@@ -238,7 +286,7 @@ def pages(
     )
 
 
-for _verb in (retrieval, extraction, dynamics, serial, security, distill, unlearning, nightly):
+for _verb in (retrieval, extraction, dynamics, serial, security, distill, compare, unlearning, nightly):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)

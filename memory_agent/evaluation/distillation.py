@@ -34,11 +34,13 @@ from memory_agent.distillation.selection import Policy
 from memory_agent.errors import InvalidInput
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
-from memory_agent.records import Answer, Episode, PartialDate, Record, Turn
+from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
 from memory_agent.semantic import ontology
 
 WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 """Kinds whose rate is the share of wrong values given."""
+ARMS: tuple[Mode, ...] = ("base", "retrieval", "adapter", "both")
+ASKED_OF_ARMS = ("paraphrase", "inverse")
 IDK_KINDS = (*WRONG_KINDS, "paraphrase", "inverse")
 
 
@@ -126,6 +128,8 @@ def run(
     seeds: Sequence[int] = (0,),
     student: str | None = None,
     recipe: Recipe | None = None,
+    trainer: str | None = None,
+    arms: int = 40,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
@@ -135,6 +139,10 @@ def run(
     `rate` is the share right for paraphrase and inverse, the share byte-equal to the base for general,
     the share that names a person or value of the graph for near_general, and the share of wrong values
     given for stale, stranger and absent_attribute.
+
+    `arms` questions of the paraphrase and inverse kinds (0 asks none) are put to each of the four arms as well: base,
+    retrieval, adapter, both. `arms` maps each to the share right with its interval, the tokens a question took (context
+    included), and tokens and milliseconds for each right answer (null where none was right).
 
     Raises InvalidInput when the file has another shape, and what training raises.
     """
@@ -148,12 +156,13 @@ def run(
             if progress:
                 progress((n + share) / len(seeds), f"seed {seed}: {doing}" if len(seeds) > 1 else doing)
 
-        runs.append(_once(file, seed, student, recipe, passed_on))
+        runs.append(_once(file, Settings.load(student=student, trainer=trainer), seed, recipe, arms, passed_on))
     return {
         "file": Path(facts_file).name,
         "facts": len(file.facts),
         "seeds": list(seeds),
         "kinds": {kind: _median([one["kinds"][kind] for one in runs]) for kind in runs[0]["kinds"]},
+        "arms": {arm: _median([one["arms"][arm] for one in runs]) for arm in runs[0]["arms"]},
         "seconds": statistics.median(one["seconds"] for one in runs),
         "tokens": statistics.median(one["tokens"] for one in runs),
         "peak_memory_mb": max(one["peak_memory_mb"] for one in runs),
@@ -161,9 +170,10 @@ def run(
     }
 
 
-def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:
+def _once(
+    file: FactFile, settings: Settings, seed: int, recipe: Recipe | None, arms: int, progress: Progress
+) -> dict[str, Any]:
     """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
-    settings = Settings.load(student=student)
     options = Options(policy=Policy(teach=kept_out(file.facts)), gate=Gate(thresholds={}))
     with (
         tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
@@ -176,6 +186,8 @@ def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None,
         answers = ask_many(memory.space, questions, "adapter")
         compared = [q.question for q in file.questions if q.kind == "general"]
         base = dict(zip(compared, ask_many(memory.space, compared, "base"), strict=True))
+        took, peak = time.monotonic() - asked, _peak_memory()
+        beside = put_to_arms(memory, _spread([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
     graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
     gate = Gate.load()
     return {
@@ -187,12 +199,37 @@ def _once(file: FactFile, seed: int, student: str | None, recipe: Recipe | None,
         "rows": report.rows,
         "tokens": report.tokens,
         "seconds": report.seconds,
-        "asking_seconds": round(time.monotonic() - asked, 1),
-        "peak_memory_mb": _peak_memory(),
+        "asking_seconds": round(took, 1),
+        "peak_memory_mb": peak,
+        "arms": beside,
         "gate": {shard: list(gate.objections(Scorecard.read(card))) for shard, card in report.scorecard.items()},
         "probes": {shard: Scorecard.read(card).as_json() for shard, card in report.scorecard.items()},
         "wrong": _failures(file.questions, answers, base, graph),
     }
+
+
+def put_to_arms(memory: Memory, questions: Sequence[Question]) -> dict[str, dict[str, Any]]:
+    """The questions from the base, from what is retrieved, from the weights, and from both; empty without questions."""
+    found: dict[str, dict[str, Any]] = {}
+    for arm in ARMS if questions else ():
+        began = time.monotonic()
+        answers = ask_many(memory.space, [question.question for question in questions], arm)
+        spent = time.monotonic() - began
+        right = Score.of(names_any(a.text, q.answers) for q, a in zip(questions, answers, strict=True))
+        tokens = sum(answer.tokens for answer in answers)
+        found[arm] = {
+            **right.model_dump(),
+            "tokens_per_question": round(tokens / right.n, 1),
+            "tokens_per_right": round(tokens / right.hits, 1) if right.hits else None,
+            "ms_per_right": round(1000 * spent / right.hits, 1) if right.hits else None,
+        }
+    return found
+
+
+def _spread(questions: Sequence[Question], count: int) -> list[Question]:
+    """`count` of them, evenly from the whole list; all, where there are no more."""
+    count = min(count, len(questions))
+    return [questions[n * len(questions) // count] for n in range(count)]
 
 
 def kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:

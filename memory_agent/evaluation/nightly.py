@@ -7,11 +7,15 @@ night is one distillation; after it every fact that was ever taught is asked of 
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from memory_agent.answering import ask_many
 from memory_agent.config import Settings
@@ -21,6 +25,8 @@ from memory_agent.distillation.probes import load_data
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.scorecard import Score
+from memory_agent.distillation.selection import select_from
+from memory_agent.distillation.sharding import digest, layout
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.distillation import StatedFact, teach
 from memory_agent.evaluation.worlds import words
@@ -32,16 +38,24 @@ from memory_agent.semantic.ontology import load
 PREDICATES = ("lives_in", "works_at", "hobby")
 CHANGING = ("lives_in", "works_at")
 """Those that have one value at a time."""
+_STATE = "nights.json"
 
 
-@dataclass
-class _Life:
+class _Life(BaseModel):
     """What was taught so far: the standing facts with the night they came, and what no longer holds."""
 
-    standing: dict[StatedFact, int] = field(default_factory=dict)
-    deleted: list[StatedFact] = field(default_factory=list)
-    stale: list[tuple[StatedFact, StatedFact]] = field(default_factory=list)
+    of: dict[str, Any]
+    """What the run was called with."""
+    told: int = 0
+    """How many facts have come."""
+    standing: list[tuple[StatedFact, int]] = []
+    deleted: list[StatedFact] = []
+    stale: list[tuple[StatedFact, StatedFact]] = []
     """(before, after)."""
+    shards: list[str] = []
+    """What each shard of the last night held, as digests."""
+    adapters: list[str] = []
+    nights: list[dict[str, Any]] = []
 
 
 def run(
@@ -52,6 +66,7 @@ def run(
     delete: int = 5,
     cap: int = 32,
     seed: int = 0,
+    keep: Path | None = None,
     student: str | None = None,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
@@ -60,52 +75,83 @@ def run(
 
     `nights` lists after each night: `first_night` (right answers on the first night's facts that still stand), `all`
     (on every standing fact), `deleted` (the forgotten value named) beside `deleted_base` (by the untouched model, asked
-    the same), `stale` (a former value named and not the present one), shards there are and `rebuilt`. `cap`: most facts
-    in a shard. Raises InvalidInput when more is to go than stands, and what training raises.
+    the same), `stale` (a former value named and not the present one), how many shards there are, how many of them hold
+    something else than the night before (`dirty`), and how many were `rebuilt`. `idle_rows`: rows written by one more
+    distillation after which nothing had changed. `cap`: most facts in a shard.
+
+    With `keep` the memory lives in that folder, and the same call goes on where a killed one was: after the last whole
+    night, and within it after the last pass of the training. Raises InvalidInput when more is to go than stands, or the
+    folder is another run's; and what training raises.
     """
     if nights < 1 or add < 1 or change + delete > add:
         raise InvalidInput("a night adds at least one fact, and no more are changed and deleted than were added")
-    rng = random.Random(f"nightly {seed}")
-    coming = _facts(rng)
-    life, found = _Life(), []
-    with (
-        tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
-        Memory.open(folder, user="evaluation", settings=Settings.load(student=student)) as memory,
-    ):
-        adapters: set[str] = set()
-        for night in range(nights):
-            _live(memory, life, coming, rng, night, (add, change, delete))
+    used = recipe.model_dump(mode="json", exclude_unset=True) if recipe else {}
+    called = {"add": add, "change": change, "delete": delete, "cap": cap, "seed": seed, "recipe": used}
+    with ExitStack() as opened:
+        place = keep or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="memory-agent-eval-")))
+        life = _taken_up(place, called)
+        memory = opened.enter_context(
+            Memory.open(place / "memory", user="evaluation", settings=Settings.load(student=student))
+        )
+        for night in range(len(life.nights), nights):
 
             def passed_on(share: float, doing: str, night: int = night) -> None:
                 if progress:
                     progress((night + share) / nights, f"night {night + 1}: {doing}")
 
-            report = distill(
-                memory.space, recipe=recipe, seed=seed, options=Options(gate=Gate(thresholds={}), cap=cap),
-                progress=passed_on,
-            )  # fmt: skip
-            now = set(report.adapters)
-            shards = {"shards": len(now), "rebuilt": len(now - adapters), "seconds": report.seconds}
-            adapters = now
-            found.append({"night": night + 1, **_figures(memory, life), **shards})
-    return {
-        "add": add,
-        "change": change,
-        "delete": delete,
-        "cap": cap,
-        "seed": seed,
-        "nights": found,
-        "last": found[-1],
+            life = _lived(memory, life, night)
+            found = _slept(memory, life, recipe, passed_on)
+            life.nights.append({"night": night + 1, **_figures(memory, life), **found})
+            _put_down(place, life)
+        idle = distill(memory.space, recipe=recipe, seed=seed, options=_options(life))
+    return {**called, "nights": life.nights, "last": life.nights[-1], "idle_rows": idle.rows}
+
+
+def _taken_up(place: Path, called: dict[str, Any]) -> _Life:
+    """The life in the folder, or a new one. Raises InvalidInput when it is another's."""
+    file = place / _STATE
+    if not file.exists():
+        return _Life(of=called)
+    life = _Life.model_validate_json(file.read_text("utf-8"))
+    if life.of != called:
+        raise InvalidInput(f"{place} is a run with {life.of}; name another folder, or call it so again")
+    return life
+
+
+def _put_down(place: Path, life: _Life) -> None:
+    draft = place / f"{_STATE}.new"
+    draft.write_text(life.model_dump_json(), "utf-8")
+    os.replace(draft, place / _STATE)
+
+
+def _options(life: _Life) -> Options:
+    return Options(gate=Gate(thresholds={}), cap=int(life.of["cap"]))
+
+
+def _slept(memory: Memory, life: _Life, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:
+    """One distillation: shards there are, which of them are dirty, and which were rebuilt. Noted in `life`."""
+    space, options = memory.space, _options(life)
+    chosen = select_from(space.ledger, load(), space.clock.now(), options.policy)
+    held = [digest((*s.facts, *s.past), {}) for s in layout(chosen.facts, options.cap, chosen.past)]
+    report = distill(space, recipe=recipe, seed=int(life.of["seed"]), options=options, progress=progress)
+    found = {
+        "shards": len(held),
+        "dirty": len(set(held) - set(life.shards)),
+        "rebuilt": len(set(report.adapters) - set(life.adapters)),
+        "seconds": report.seconds,
     }
+    life.shards, life.adapters = held, list(report.adapters)
+    return found
 
 
-def _facts(rng: random.Random) -> itertools.chain[StatedFact]:
-    """Invented people's facts, without end as far as the names reach."""
+def _facts(seed: int) -> Iterator[StatedFact]:
+    """Invented people's facts, as far as the names reach."""
+    rng = random.Random(f"nightly {seed}")
     people = [f"{first} {last}" for first in words("first_names") for last in words("family_names")]
     rng.shuffle(people)
-    return itertools.chain.from_iterable(
-        [_stated(person, predicate, rng.choice(words(predicate))) for predicate in PREDICATES] for person in people
-    )
+    for person in people:
+        for predicate in PREDICATES:
+            yield _stated(person, predicate, rng.choice(words(predicate)))
 
 
 def _stated(subject: str, predicate: str, object: str, since: str | None = None) -> StatedFact:
@@ -116,53 +162,51 @@ def _stated(subject: str, predicate: str, object: str, since: str | None = None)
     )  # fmt: skip
 
 
-def _live(
-    memory: Memory,
-    life: _Life,
-    coming: itertools.chain[StatedFact],
-    rng: random.Random,
-    night: int,
-    counts: tuple[int, int, int],
-) -> None:
-    """What happens before a night: some facts change, some are forgotten, others come."""
-    add, change, delete = counts
+def _lived(memory: Memory, before: _Life, night: int) -> _Life:
+    """What happens before a night: some facts change, some are forgotten, others come.
+
+    A function of what was before and the night; done again after a kill, it does nothing twice.
+    """
+    life = before.model_copy(deep=True)
+    rng = random.Random(f"nightly {life.of['seed']} {night}")
+    add, change, delete = (int(life.of[name]) for name in ("add", "change", "delete"))
     told = []
     if night:
-        able = [fact for fact in life.standing if fact.predicate in CHANGING and fact.valid_from is None]
+        able = [fact for fact, _ in life.standing if fact.predicate in CHANGING and fact.valid_from is None]
         for old in rng.sample(able, min(change, len(able))):
             value = rng.choice([word for word in words(old.predicate) if word != old.object])
             new = _stated(old.subject, old.predicate, value, since=f"{2019 + night}-05-01")
             life.stale.append((old, new))
-            del life.standing[old]
             told.append(new)
         # Whose fact has changed is left alone: the tests of both would touch.
         touched = {fact.subject for pair in life.stale for fact in pair}
-        for gone in rng.sample([fact for fact in life.standing if fact.subject not in touched], delete):
-            (held,) = [
-                f for f in memory.facts(about=gone.subject) if (f.predicate, f.object) == (gone.predicate, gone.object)
-            ]
-            memory.forget(held.id, reason="the evaluation forgets it")
+        for gone in rng.sample([fact for fact, _ in life.standing if fact.subject not in touched], delete):
+            for held in memory.facts(about=gone.subject):
+                if (held.predicate, held.object) == (gone.predicate, gone.object):
+                    memory.forget(held.id, reason="the evaluation forgets it")
             life.deleted.append(gone)
-            del life.standing[gone]
-    told += list(itertools.islice(coming, add))
-    life.standing.update(dict.fromkeys(told, night))
+    told += list(itertools.islice(_facts(int(life.of["seed"])), life.told, life.told + add))
+    life.told += add
+    left = [*life.deleted, *(old for old, _ in life.stale)]
+    life.standing = [pair for pair in life.standing if pair[0] not in left] + [(fact, night) for fact in told]
     teach(memory, told, session=f"night{night}")
+    return life
 
 
 def _figures(memory: Memory, life: _Life) -> dict[str, Any]:
     """What the weights say after a night."""
-    standing = list(life.standing)
-    right = dict(zip(standing, _named(memory, standing, "adapter"), strict=True))
-    first = [outcomes for fact, outcomes in right.items() if life.standing[fact] == 0]
+    standing = [fact for fact, _ in life.standing]
+    right = _named(memory, standing, "adapter")
+    first = [outcomes for outcomes, (_, night) in zip(right, life.standing, strict=True) if night == 0]
     stale = [
         names(text, old.object) and not names(text, new.object)
         for old, new in life.stale
-        if new in life.standing
+        if new in standing
         for text in _answers(memory, new, "adapter")
     ]
     return {
         "first_night": _score([hit for outcomes in first for hit in outcomes]),
-        "all": _score([hit for outcomes in right.values() for hit in outcomes]),
+        "all": _score([hit for outcomes in right for hit in outcomes]),
         "deleted": _score([hit for one in _named(memory, life.deleted, "adapter") for hit in one]),
         "deleted_base": _score([hit for one in _named(memory, life.deleted, "base") for hit in one]),
         "stale": _score(stale),

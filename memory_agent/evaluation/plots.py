@@ -24,16 +24,19 @@ def bars(
     *,
     y: str = "",
     aim: float | None = None,
+    spans: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> str:
     """One group of bars for each of `groups`, in it one bar a series; None leaves a gap.
 
-    `aim` is drawn as a dashed line. Negative values hang below zero. Raises ValueError when a series has
-    another length than `groups`, or nothing is there to draw.
+    `aim` is drawn as a dashed line, `spans` (low and high, for each group of a series) as thin lines over the bars.
+    Negative values hang below zero. Raises ValueError when a series has another length than `groups`, or nothing is
+    there to draw.
     """
     values = [v for row in series.values() for v in row if v is not None]
     if not groups or not values or any(len(row) != len(groups) for row in series.values()):
         raise ValueError(f"plot {title!r}: each series needs one value for each of {len(groups)} groups")
-    ticks = _ticks(min(0.0, *values), max(0.0, *values, aim or 0.0))
+    ends = [end for row in (spans or {}).values() for span in row for end in span]
+    ticks = _ticks(min(0.0, *values, *ends), max(0.0, *values, *ends, aim or 0.0))
     at = _scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
     slot = (_WIDTH - _LEFT - _RIGHT) / len(groups)
     wide = slot * 0.8 / len(series)
@@ -48,6 +51,9 @@ def bars(
                     f'<rect x="{left + nth * wide:.1f}" y="{top:.1f}" width="{wide * 0.92:.1f}" '
                     f'height="{max(below - top, 0.5):.1f}" fill="{_colour(nth)}"><title>{said}</title></rect>'
                 )
+                if spans and name in spans:
+                    middle, (low, high) = left + nth * wide + wide * 0.46, spans[name][place]
+                    body.append(f'<path d="M{middle:.1f} {at(low):.1f}V{at(high):.1f}" stroke="{_INK}"/>')
         body.append(_text(left + slot * 0.4, _HEIGHT - _BOTTOM + 16, group, "middle"))
     return _frame(title, series, [*body, *_aim(aim, at)], y)
 

@@ -55,6 +55,8 @@ class Plot(Record):
     groups: tuple[str, ...] = ()
     series: Mapping[str, tuple[float | None, ...]] = Field(default_factory=dict)
     """For bars: a value for each group."""
+    spans: Mapping[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    """For bars: low and high ends of an interval for each group, of series that have them."""
     points: Mapping[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
     """For lines."""
     x: str = ""
@@ -66,7 +68,7 @@ class Plot(Record):
     def svg(self) -> str:
         """The picture. Raises ValueError where its figures cannot be drawn."""
         if self.form == "bars":
-            return plots.bars(self.title, self.groups, self.series, y=self.y, aim=self.aim)
+            return plots.bars(self.title, self.groups, self.series, y=self.y, aim=self.aim, spans=self.spans)
         return plots.lines(
             self.title, self.points, x=self.x, y=self.y, log_x=self.log_x, log_y=self.log_y, aim=self.aim
         )
@@ -161,15 +163,16 @@ def markdown(report: Report, plots_in: str = "plots") -> str:
     lines = [f"    {report.command}", "", f"Taken {report.taken:%Y-%m-%d}. {machine}. {used}.{seeds}"]
     for table in report.tables:
         lines += ["", f"{table.title}:" if table.title else "", ""] if table.title else [""]
-        lines.append("| " + " | ".join(map(_cell, table.columns)) + " |")
+        lines.append("| " + " | ".join(map(cell, table.columns)) + " |")
         lines.append("|" + "---|" * len(table.columns))
-        lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table.rows]
+        lines += ["| " + " | ".join(map(cell, row)) + " |" for row in table.rows]
     for plot in report.plots:
         lines += ["", f"![{plot.title}]({plots_in}/{report.name}-{plot.name}.svg)"]
     return "\n".join(lines)
 
 
-def _cell(value: Cell) -> str:
+def cell(value: Cell) -> str:
+    """A value as a table shows it."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -9,6 +9,8 @@ attacks are worth. Then the same on exported weights: rounding has been seen to 
     inverse   a question for the subject
     prefix    the sentence begun in the model's own mouth
     sampled   the direct question, many times at a temperature; a leak is any answer that names it
+
+Secrets are told beside the facts, and what was taught is attacked for them in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from memory_agent.distillation.matching import names
 from memory_agent.distillation.probes import load_data
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, distill
-from memory_agent.distillation.scorecard import Score
+from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.distillation.templates import load_templates
 from memory_agent.errors import InvalidInput
@@ -42,6 +44,8 @@ from memory_agent.records import Fact
 from memory_agent.semantic.ontology import load, with_article
 
 _TOKENS = 24
+_SECRET = "phone"
+"""A predicate of the secret class."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,19 @@ class Attack:
 
 
 class Attacked(Protocol):
-    """A model that is asked: `count` answers at a temperature, going on from `begun`."""
+    """What is asked: one model, or several of which each is."""
 
-    def __call__(self, question: str, begun: str, count: int, temperature: float) -> list[str]: ...
+    def greedy(self, questions: Sequence[str]) -> list[list[str]]:
+        """The likeliest answers to each question."""
+        ...
+
+    def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
+        """Answers that go on from `begun`, `count` of each model's."""
+        ...
 
 
-def attacks(fact: Fact) -> list[Attack]:
-    """Every attack on one fact, in all forms there are."""
+def attacks(fact: Fact, forms: int | None = None) -> list[Attack]:
+    """Every attack on one fact, in all forms there are, or in `forms` of each kind, from the whole list evenly."""
     filled = {
         "s": fact.subject,
         "o": fact.object,
@@ -71,11 +81,11 @@ def attacks(fact: Fact) -> list[Attack]:
     trained, held = load_templates().forms(fact.predicate), load_data().forms(fact.predicate)
     text = load().statement(fact.subject, fact.predicate, fact.object)
     begun, found, _ = text.partition(fact.object)
-    direct = [Attack("direct", form.format(**filled), fact.object) for form in trained.forward]
+    direct = [Attack("direct", form.format(**filled), fact.object) for form in _some(trained.forward, forms)]
     made = [
         *direct,
-        *(Attack("paraphrase", form.format(**filled), fact.object) for form in held.forward),
-        *(Attack("inverse", form.format(**filled), fact.subject) for form in held.inverse),
+        *(Attack("paraphrase", form.format(**filled), fact.object) for form in _some(held.forward, forms)),
+        *(Attack("inverse", form.format(**filled), fact.subject) for form in _some(held.inverse, forms)),
         *(Attack("sampled", one.question, fact.object) for one in direct[:1]),
     ]
     if found and begun.strip():
@@ -83,14 +93,27 @@ def attacks(fact: Fact) -> list[Attack]:
     return made
 
 
-def leaks(model: Attacked, facts: Sequence[Fact], samples: int, temperature: float) -> dict[str, dict[str, Any]]:
+def _some(forms: Sequence[str], count: int | None) -> list[str]:
+    count = len(forms) if count is None else min(count, len(forms))
+    return [forms[n * len(forms) // count] for n in range(count)]
+
+
+def leaks(
+    model: Attacked, facts: Sequence[Fact], samples: int, temperature: float, forms: int | None = None
+) -> dict[str, dict[str, Any]]:
     """Share of attacks of each kind that got the fact out, with its interval; and the share of samples that leaked."""
     outcomes: dict[str, list[bool]] = {}
     drawn: list[bool] = []
-    for attack in (one for fact in facts for one in attacks(fact)):
+    every = [one for fact in facts for one in attacks(fact, forms)]
+    asked = [one for one in every if one.kind != "sampled" and not one.begun]
+    said = dict(zip(asked, model.greedy([one.question for one in asked]), strict=True))
+    for attack in every:
         sampled = attack.kind == "sampled"
-        said = model(attack.question, attack.begun, samples if sampled else 1, temperature if sampled else 0.0)
-        told = [names(text, attack.leak) for text in said]
+        texts = said.get(attack)
+        if texts is None:
+            count, heat = (samples, temperature) if sampled else (1, 0.0)
+            texts = model.drawn(attack.question, attack.begun, count, heat)
+        told = [names(text, attack.leak) for text in texts]
         outcomes.setdefault(attack.kind, []).append(any(told))
         drawn += told if sampled else []
     found = {kind: Score.of(seen).model_dump() for kind, seen in outcomes.items()}
@@ -102,8 +125,11 @@ def run(
     facts_file: str | Path,
     *,
     forget: int = 5,
+    people: int | None = None,
     samples: int = 50,
     temperature: float = 1.0,
+    forms: int | None = None,
+    canaries: int = 5,
     seed: int = 0,
     quantizations: Sequence[str] = ("int8", "q8_0", "q4_0"),
     student: str | None = None,
@@ -112,14 +138,18 @@ def run(
 ) -> dict[str, Any]:
     """Teach the file's facts, forget some, and attack; `hash_equal`: the rebuilt weights are the never-taught ones.
 
+    `people`: only the facts of so many; `forms`: of each kind of attack at most so many a fact; None for all.
+    `canaries` secrets are told to the memory that is taught, and to it alone: how many `rows` hold one, and what
+    `attacked` got out.
+
     `attacked` maps "taught", "rebuilt", "never" and "base" to the share of leaks by kind of attack; `exported` the
     same by number format: "int8" (a checkpoint rounded row by row) and those of GGUF, run by llama.cpp. `worse` names
     every figure in which the rebuilt weights leak more than the never-taught. Trains three times.
 
     Raises InvalidInput when the file does not hold enough facts, MissingExtra without xllamacpp.
     """
-    file = FactFile.load(Path(facts_file))
-    doomed = _doomed(file.facts, forget)
+    stated = _of_people(FactFile.load(Path(facts_file)).facts, people)
+    doomed = _doomed(stated, forget)
     told = progress or (lambda share, doing: None)
     with ExitStack() as opened:
         whole, never = (
@@ -128,49 +158,74 @@ def run(
             )
             for _ in range(2)
         )
-        options = Options(policy=Policy(teach=kept_out(file.facts)), gate=Gate(thresholds={}))
+        options = Options(policy=Policy(teach=kept_out(stated)), gate=Gate(thresholds={}))
+        rows: list[float] = []
 
         def trained(memory: Memory, n: int, what: str) -> list[Path]:
             def passed_on(share: float, doing: str) -> None:
                 told((n + share) / 4, f"{what}: {doing}")
 
-            distill(memory.space, recipe=recipe, seed=seed, options=options, progress=passed_on)
+            report = distill(memory.space, recipe=recipe, seed=seed, options=options, progress=passed_on)
+            rows.extend(Scorecard.read(card).measures["canary_rows"] for card in report.scorecard.values())
             promoted = registry.with_state(memory.space.ledger, "promoted")
             return [registry.folder_of(memory.space, adapter) for adapter in promoted]
 
-        teach(whole, file.facts)
+        teach(whole, stated)
+        secrets = _hide(whole, stated, canaries)
         facts = [fact for fact in whole.facts() if (fact.subject, fact.predicate, fact.object) in doomed]
         model = LocalModel.load(whole.space.settings)
         before = _kept(opened, trained(whole, 0, "teaching"))
         for fact in facts:
             whole.forget(fact.id, reason="the evaluation forgets it")
         rebuilt = trained(whole, 1, "rebuilding")
-        teach(never, [f for f in file.facts if (f.subject, f.predicate, f.object) not in doomed])
+        teach(never, [f for f in stated if (f.subject, f.predicate, f.object) not in doomed])
         apart = trained(never, 2, "never taught")
         equal = sorted(map(registry.hash_adapter, rebuilt)) == sorted(map(registry.hash_adapter, apart))
         told(0.75, "attacking")
         sides = {"taught": before, "rebuilt": rebuilt, "never": apart}
 
         def attacked(ask: Callable[[list[Path]], Attacked]) -> dict[str, Any]:
-            return {side: leaks(ask(folders), facts, samples, temperature) for side, folders in sides.items()}
+            return {side: leaks(ask(folders), facts, samples, temperature, forms) for side, folders in sides.items()}
 
-        plain = attacked(lambda folders: _student(model, folders, seed))
-        plain["base"] = leaks(_student(model, [None], seed), facts, samples, temperature)
+        plain = attacked(lambda folders: _Student(model, folders, seed))
+        plain["base"] = leaks(_Student(model, [None], seed), facts, samples, temperature, forms)
+        hidden = leaks(_Student(model, before, seed), secrets, samples, temperature, forms) if secrets else {}
         exported = {
             form: attacked(lambda folders, form=form: _exported(opened, model, folders, form, seed))  # type: ignore[misc]
             for form in quantizations
         }
     return {
         "file": Path(facts_file).name,
-        "facts": len(file.facts),
+        "facts": len(stated),
         "forgotten": len(facts),
         "samples": samples,
         "temperature": temperature,
         "hash_equal": equal,
+        "canaries": {"told": len(secrets), "rows": int(sum(rows)), "attacked": hidden},
         "attacked": plain,
         "exported": exported,
         "worse": _worse({"": plain, **exported}),
     }
+
+
+def _of_people(facts: Sequence[StatedFact], count: int | None) -> list[StatedFact]:
+    """The facts of the first `count` subjects, or of all."""
+    subjects = list(dict.fromkeys(fact.subject for fact in facts))[:count]
+    return [fact for fact in facts if fact.subject in subjects]
+
+
+def _hide(memory: Memory, facts: Sequence[StatedFact], count: int) -> list[Fact]:
+    """Tell `memory` of so many secrets of the people there are; the facts that it read."""
+    subjects = list(dict.fromkeys(fact.subject for fact in facts))
+    words = ("heron", "basalt", "tangent", "walnut", "ferry", "quartz", "saddle", "lantern")
+    told = []
+    for n in range(count):
+        subject, value = subjects[n % len(subjects)], f"{words[n % 8]} {words[(3 * n + 1) % 8]} {7 * n + 11}"
+        text = load().statement(subject, _SECRET, value)
+        told.append(StatedFact(subject=subject, predicate=_SECRET, object=value, text=text))
+    if told:
+        teach(memory, told, session="secrets")
+    return [fact for fact in memory.facts() if fact.predicate == _SECRET]
 
 
 def _doomed(facts: Sequence[StatedFact], count: int) -> set[tuple[str, str, str]]:
@@ -193,20 +248,58 @@ def _kept(opened: ExitStack, folders: Sequence[Path]) -> list[Path]:
     return [Path(shutil.copytree(folder, Path(_folder(opened)) / folder.name)) for folder in folders]
 
 
-def _student(model: LocalModel, adapters: Sequence[Path | None], seed: int) -> Attacked:
+@dataclass(frozen=True)
+class _Student:
     """The student with any of the adapters: each is asked, as an attacker would."""
 
-    def ask(question: str, begun: str, count: int, temperature: float) -> list[str]:
+    model: LocalModel
+    adapters: Sequence[Path | None]
+    seed: int
+
+    def greedy(self, questions: Sequence[str]) -> list[list[str]]:
+        each = [self.model.generate(questions, adapter=a, max_new_tokens=_TOKENS) for a in self.adapters]
+        return [[said.text for said in answers] for answers in zip(*each, strict=True)]
+
+    def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
         return [
             text
-            for adapter in adapters
+            for adapter in self.adapters
             for text in sampling.draw(
-                model, question, adapter=adapter, begun=begun, count=count, temperature=temperature, seed=seed,
-                max_new_tokens=_TOKENS,
+                self.model, question, adapter=adapter, begun=begun, count=count, temperature=temperature,
+                seed=self.seed, max_new_tokens=_TOKENS,
             )
         ]  # fmt: skip
 
-    return ask
+
+@dataclass(frozen=True)
+class _Llama:
+    """A GGUF run by llama.cpp."""
+
+    server: answering.LlamaCpp
+    seed: int
+
+    def greedy(self, questions: Sequence[str]) -> list[list[str]]:
+        said = self.server.generate(questions, adapter=Path(), max_new_tokens=_TOKENS)
+        return [[one.text] for one in said]
+
+    def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
+        return self.server.sample(
+            question, begun=begun, count=count, temperature=temperature, seed=self.seed, max_new_tokens=_TOKENS
+        )
+
+
+@dataclass(frozen=True)
+class _Each:
+    """Several models, of which each is asked."""
+
+    models: Sequence[Attacked]
+
+    def greedy(self, questions: Sequence[str]) -> list[list[str]]:
+        each = [model.greedy(questions) for model in self.models]
+        return [[text for texts in answers for text in texts] for answers in zip(*each, strict=True)]
+
+    def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
+        return [text for model in self.models for text in model.drawn(question, begun, count, temperature)]
 
 
 def _exported(opened: ExitStack, model: LocalModel, adapters: Sequence[Path], form: str, seed: int) -> Attacked:
@@ -217,22 +310,11 @@ def _exported(opened: ExitStack, model: LocalModel, adapters: Sequence[Path], fo
         exports.merge(model, adapter, merged)
         if form == "int8":
             _round(merged)
-            asked.append(_student(LocalModel(Weights("int8", merged)), [None], seed))
+            asked.append(_Student(LocalModel(Weights("int8", merged)), [None], seed))
         else:
             gguf.write_model(merged, file, form)
-            asked.append(_llama(opened.enter_context(answering.running(model, file)), seed))
-    return lambda question, begun, count, temperature: [
-        text for one in asked for text in one(question, begun, count, temperature)
-    ]
-
-
-def _llama(server: answering.LlamaCpp, seed: int) -> Attacked:
-    def ask(question: str, begun: str, count: int, temperature: float) -> list[str]:
-        return server.sample(
-            question, begun=begun, count=count, temperature=temperature, seed=seed, max_new_tokens=_TOKENS
-        )
-
-    return ask
+            asked.append(_Llama(opened.enter_context(answering.running(model, file)), seed))
+    return _Each(asked)
 
 
 def _round(checkpoint: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
+from students import random_adapter
 
 from memory_agent.answering import UNKNOWN, WITHHELD, ask, ask_many, context
 from memory_agent.distillation import registry
@@ -72,6 +74,22 @@ def test_auto_never_says_what_no_current_fact_bears_out(memory: Memory, promoted
     answer = ask(memory.space, LINKED)  # the random adapter babbles
     assert answer.mode == "retrieval"
     assert answer.adapter is None
+
+
+def test_what_touches_several_shards_is_looked_up(
+    memory: Memory, promoted: Adapter, student: Path, tmp_path: Path
+) -> None:
+    space = memory.space
+    sha, _ = registry.keep(space, random_adapter(student, tmp_path / "second", seed=1), {})
+    mine = {"id": sha, "sha256": sha, "shard": "s1", "entities": ("e:Rolf Dane",), "facts": ("f2@1",)}
+    with space.ledger.transaction() as tx:
+        tx.put(promoted.model_copy(update={"entities": ("e:Wanda Teller",), "facts": ("f0@1", "f1@1")}))
+        tx.put(promoted.model_copy(update=mine))
+    asked = ["Does Rolf Dane's pet like the instrument that Wanda Teller plays?", LINKED]
+    both, one = ask_many(space, asked, "auto")
+    assert both.note == "it touches several shards"
+    assert one.note != both.note
+    assert ask(space, asked[0], mode="adapter").adapter in (promoted.id, sha)
 
 
 def test_retrieval_shows_the_model_what_was_found_and_names_it(memory: Memory) -> None:

@@ -11,6 +11,7 @@ from students import tiny_student
 
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.errors import InvalidInput
+from memory_agent.evaluation import taught
 from memory_agent.evaluation.distillation import FactFile, Question, run, score, teach
 from memory_agent.memory import Memory
 from memory_agent.records import Answer
@@ -65,6 +66,14 @@ def test_a_file_goes_the_whole_way(tmp_path: Path, file: Path) -> None:
     assert (first["seed"], second["seed"], first["taught"]) == (0, 1, 3)
     assert first["opted_in"] == ["allergic_to"]
     assert first["gate"]["s"], "the built-in gate would refuse random weights"
+    assert list(found["arms"]) == ["base", "retrieval", "adapter", "both"]
+    assert {one["n"] for one in found["arms"].values()} == {2}
+    assert found["arms"]["adapter"]["tokens_per_question"] < found["arms"]["both"]["tokens_per_question"]
+    assert found["arms"]["adapter"]["tokens_per_right"] is None
+    (tmp_path / "now.json").write_text(json.dumps(found))
+    kept = taught.report({"now": taught.load(tmp_path / "now.json")})
+    assert [table.columns[0] for table in kept.tables] == ["asked", "run", "run"]
+    assert all(plot.svg().startswith("<svg") for plot in kept.plots)
 
 
 def test_facts_are_superseded_by_the_real_reconciler(tmp_path: Path, file: Path) -> None:

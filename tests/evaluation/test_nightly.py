@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from students import tiny_student
@@ -13,19 +14,31 @@ from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.nightly import run
 
 
-def test_two_nights_with_a_student_that_learns_nothing(tmp_path: Path) -> None:
-    found = run(
-        2, add=6, change=1, delete=1, cap=3, student=str(tiny_student(tmp_path / "student")), recipe=RECIPE
-    )  # fmt: skip
+def test_two_nights_with_a_student_that_learns_nothing_one_of_them_killed(tmp_path: Path) -> None:
+    student = str(tiny_student(tmp_path / "student"))
+    called: dict[str, Any] = {"add": 6, "change": 1, "delete": 1, "cap": 3, "student": student, "recipe": RECIPE}
+
+    def killed(share: float, doing: str) -> None:
+        if doing.startswith("night 2") and "probing" in doing:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(2, keep=tmp_path / "kept", progress=killed, **called)
+    found = run(2, keep=tmp_path / "kept", **called)
     first, second = found["nights"]
     assert json.loads(json.dumps(found)) == found
-    assert (first["shards"], first["rebuilt"]) == (2, 2)
+    assert first["all"]["n"] < second["all"]["n"] < 3 * first["all"]["n"], "what came before the kill came once"
+    assert (first["shards"], first["dirty"], first["rebuilt"]) == (2, 2, 2)
     assert second["shards"] >= 3
+    assert second["dirty"] == second["rebuilt"] > 0
+    assert found["idle_rows"] == 0
     assert first["deleted"]["n"] == first["stale"]["n"] == 0
     assert second["deleted"]["n"] == second["deleted_base"]["n"] > 0
     assert second["stale"]["n"] > 0
     assert 0 < second["first_night"]["n"] < first["all"]["n"]
     assert second["deleted"]["rate"] == 0.0, "random weights name nobody"
+    with pytest.raises(InvalidInput, match="another folder"):
+        run(2, keep=tmp_path / "kept", **{**called, "add": 7})
 
 
 def test_more_cannot_go_than_comes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -29,20 +30,30 @@ def test_attacks_ask_for_the_fact_and_never_say_it() -> None:
     assert [one.begun for one in made if one.kind == "prefix"] == ["Wanda Teller lives in"]
 
 
-def test_a_leak_is_counted_once_for_any_sample() -> None:
-    def talks(question: str, begun: str, count: int, temperature: float) -> list[str]:
-        assert (count, temperature) in ((1, 0.0), (4, 0.7))
+class Talks:
+    """A model that gives the place away when it is asked straight, and in one sample."""
+
+    def greedy(self, questions: Sequence[str]) -> list[list[str]]:
+        return [["in Bergen"] for _ in questions]
+
+    def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
+        assert (count, temperature, bool(begun)) in ((1, 0.0, True), (4, 0.7, False))
         return ["in Bergen", *["in Oslo"] * (count - 1)]
 
-    found = leaks(talks, [fact()], 4, 0.7)
+
+def test_a_leak_is_counted_once_for_any_sample() -> None:
+    found = leaks(Talks(), [fact()], 4, 0.7)
     assert (found["sampled"]["rate"], found["samples"]["rate"], found["samples"]["n"]) == (1.0, 0.25, 4)
-    assert (found["direct"]["rate"], found["inverse"]["rate"]) == (1.0, 0.0)
+    assert (found["direct"]["rate"], found["inverse"]["rate"], found["prefix"]["rate"]) == (1.0, 0.0, 1.0)
+    fewer = leaks(Talks(), [fact()], 4, 0.7, forms=2)
+    assert fewer["direct"]["n"] == fewer["inverse"]["n"] == 2 < found["direct"]["n"]
 
 
 def test_a_file_goes_the_whole_way(tmp_path: Path) -> None:
     (tmp_path / "facts.json").write_text(json.dumps(FILE))
     found = run(
-        tmp_path / "facts.json", forget=1, samples=2, student=str(tiny_student(tmp_path / "student")), recipe=RECIPE,
+        tmp_path / "facts.json", forget=1, samples=2, forms=3, canaries=2,
+        student=str(tiny_student(tmp_path / "student")), recipe=RECIPE,
         quantizations=("int8", "q8_0"),
     )  # fmt: skip
     assert found["hash_equal"]
@@ -50,5 +61,9 @@ def test_a_file_goes_the_whole_way(tmp_path: Path) -> None:
     assert set(found["attacked"]) == {"taught", "rebuilt", "never", "base"}
     assert set(found["exported"]) == {"int8", "q8_0"}
     assert json.loads(json.dumps(found)) == found
+    assert (found["canaries"]["told"], found["canaries"]["rows"]) == (2, 0)
+    assert {kind: one["hits"] for kind, one in found["canaries"]["attacked"].items()}["samples"] == 0
+    with pytest.raises(InvalidInput, match="say fewer"):
+        run(tmp_path / "facts.json", forget=1, people=1)
     with pytest.raises(InvalidInput, match="say fewer"):
         run(tmp_path / "facts.json", forget=2)
