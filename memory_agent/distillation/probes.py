@@ -91,6 +91,8 @@ class Sample:
 
 EVERYTHING = Sample(*[None] * 12)
 """Every probe there is."""
+FEWEST = Sample(*[1] * 12)
+"""One of each kind, where something else judges."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from memory_agent.answering import ask_many
 from memory_agent.config import Settings
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.matching import names
-from memory_agent.distillation.probes import load_data
+from memory_agent.distillation.probes import FEWEST, load_data
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.scorecard import Score
@@ -125,7 +125,8 @@ def _put_down(place: Path, life: _Life) -> None:
 
 
 def _options(life: _Life) -> Options:
-    return Options(gate=Gate(thresholds={}), cap=int(life.of["cap"]))
+    # Every adapter is promoted, and asked here what the night is judged by: the gate's own probes are left out.
+    return Options(gate=Gate(thresholds={}), sample=FEWEST, cap=int(life.of["cap"]))
 
 
 def _slept(memory: Memory, life: _Life, recipe: Recipe | None, progress: Progress) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from memory_agent.distillation import exports, registry
 from memory_agent.distillation.exports import answering, gguf
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.matching import names
-from memory_agent.distillation.probes import load_data
+from memory_agent.distillation.probes import FEWEST, load_data
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.scorecard import Score, Scorecard
@@ -158,7 +158,7 @@ def run(
             )
             for _ in range(2)
         )
-        options = Options(policy=Policy(teach=kept_out(stated)), gate=Gate(thresholds={}))
+        options = Options(policy=Policy(teach=kept_out(stated)), gate=Gate(thresholds={}), sample=FEWEST)
         rows: list[float] = []
 
         def trained(memory: Memory, n: int, what: str) -> list[Path]:
