@@ -37,6 +37,7 @@ def build(memories: Memories, options: Options | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        serving.warm = False
         beside = asyncio.create_task(_warm_and_watch(serving))
         async with door.running():
             yield

@@ -36,6 +36,8 @@ OPEN = "open"
 """The id of who asks where no keys are asked for."""
 OWN = "own"
 """The id of who asks with the process's own key."""
+NOBODY = ""
+"""The key of a space that no user can have."""
 _BUCKETS = 10_000
 
 
@@ -106,13 +108,14 @@ class Serving:
         return cls(memories, options, database, Keys(database), Limiter(limit), Limiter(-(-limit // 10)))
 
     def warm_up(self) -> None:
-        """Load what the first chat would wait for: embedder and tokenizer. What is missing is told by the log."""
+        """Load what the first chat would wait for: embedder, tokenizer, index. What is missing is told by the log."""
         from memory_agent.answering import token_counter
 
-        self.warm = False
         try:
             self.memories.embedder.embed_query("warm")
             token_counter(self.memories.settings)("warm")
+            # A new index is made here: Chroma holds every thread, the event loop's with them, until it is on disk.
+            self.memories.backend.index.space(NOBODY).clear()
         except MemoryAgentError as error:
             _log.warning("not all models could be loaded: %s", error)
         finally:

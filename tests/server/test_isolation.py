@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -83,9 +84,8 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(STEP, min_size=4, max_size=8))
-def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tuple[str, str, str, str]]) -> None:
+def walk(steps: list[tuple[str, str, str, str]]) -> None:
+    """Both tenants do these steps; after each, and after all, everything is read, and the other's words looked for."""
     with Memories("memory://", embedder=HashEmbedder(64), settings=Settings(student="none"), keep=2) as memories:
         app, clients = app_of(memories)
         ids: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
@@ -121,6 +121,21 @@ def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tu
                 known = [id for each in ids.values() for id in each[:1]]
                 for path, text in by_every_route(app, client, user, known):
                     assert not any(word in text for word in others), (tenant, user, path)
+
+
+@settings(max_examples=3, deadline=None)
+@given(steps=st.lists(STEP, min_size=4, max_size=8))
+def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tuple[str, str, str, str]]) -> None:
+    walk(steps)
+
+
+@pytest.mark.soak
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEP, min_size=4, max_size=16))
+def test_nothing_of_another_tenant_or_user_comes_back_by_any_door_at_length(
+    steps: list[tuple[str, str, str, str]],
+) -> None:
+    walk(steps)
 
 
 def test_another_tenants_ids_open_nothing_by_any_route() -> None:

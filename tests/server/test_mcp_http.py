@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import everything
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -13,6 +14,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from talking import served
+
+import memory_agent.integrations.mcp as ours
 
 
 def text_of(result: Any) -> str:
@@ -40,6 +43,27 @@ async def test_a_key_opens_its_tenants_memory_and_no_other(app: FastAPI) -> None
             assert "[]" in (await client.read_resource("memory://facts")).contents[0].text  # type: ignore[union-attr]
         async with httpx2.AsyncClient() as bare:
             assert (await bare.post(f"{url}/mcp/alice", json={})).status_code == 401
+
+
+async def test_whatever_a_tool_answers_passes_the_door_as_it_is(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images, sound and resources, by the fixtures of MCP's conformance suite; the memory's own tools answer text."""
+    plain = ours.mcp_server
+    monkeypatch.setattr(ours, "mcp_server", lambda access: everything.extended(plain(access)))
+    key, _ = app.state.serving.keys.create(tenant="acme", role="reader")
+    http = create_mcp_http_client(headers={"Authorization": f"Bearer {key}"})
+    with served(app) as url:
+        async with Client(streamable_http_client(f"{url}/mcp/alice", http_client=http)) as client:
+            several = (await client.call_tool("test_multiple_content_types", {})).content
+            assert [part.type for part in several] == ["text", "image", "resource"]
+            assert several[1].data == everything.PIXEL  # type: ignore[union-attr]
+            (sound,) = (await client.call_tool("test_audio_content", {})).content
+            assert (sound.type, sound.data) == ("audio", everything.SILENCE)  # type: ignore[union-attr]
+            (blob,) = (await client.read_resource("test://static-binary")).contents
+            assert blob.blob == everything.PIXEL  # type: ignore[union-attr]
+            prompt = await client.get_prompt("test_prompt_with_arguments", {"arg1": "a", "arg2": "b"})
+            assert "arg1='a'" in prompt.messages[0].content.text  # type: ignore[union-attr]
+            schemas = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
+            assert schemas["json_schema_2020_12_tool"] == everything.SCHEMA
 
 
 def test_a_user_must_be_named(app: FastAPI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -175,6 +176,17 @@ def test_health_says_when_the_store_is_gone(tmp_path: Path) -> None:
         memories.backend.ledger.close()
         assert bare.get("/health/ready").status_code == 503
         assert bare.get("/health/live").status_code == 200, "a process without its store need not be killed"
+
+
+def test_a_new_stores_index_is_made_before_the_server_is_ready(tmp_path: Path) -> None:
+    with Memories(tmp_path, embedder=HashEmbedder(16), settings=Settings(student="none")) as memories:
+        app = create_app(memories)
+        with TestClient(app) as client:
+            while client.get("/health/ready").status_code != 200:
+                time.sleep(0.01)
+            assert (tmp_path / "chroma" / "chroma.sqlite3").exists()
+            assert memories.backend.ledger.spaces() == []
+            assert memories.of("alice").space.index.state() is None
 
 
 def test_health_and_metrics_need_no_key_and_tell_nothing_of_anybody(app: FastAPI, client: Client) -> None:
