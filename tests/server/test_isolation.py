@@ -130,7 +130,7 @@ def test_nothing_of_another_tenant_or_user_comes_back_by_any_door(steps: list[tu
 
 
 @pytest.mark.soak
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEP, min_size=4, max_size=16))
 def test_nothing_of_another_tenant_or_user_comes_back_by_any_door_at_length(
     steps: list[tuple[str, str, str, str]],
