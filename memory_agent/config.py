@@ -37,6 +37,18 @@ class Settings(BaseModel):
     """Chat model: "local", "openai:<name>", or any "<provider>:<name>" of langchain."""
     base_url: str = ""
     """OpenAI-compatible endpoint for `model` (vLLM, Ollama, llama.cpp); empty for the provider's own."""
+    extractor: str = ""
+    """What reads turns into facts: a chat model, named as `model` is; empty for the built-in rules, which need none."""
+    extractor_tokens: int = Field(default=0, ge=0)
+    """Most tokens that one consolidation may spend on it; 0 for no limit. What is not read then stays pending."""
+    extractor_money: float = Field(default=0.0, ge=0)
+    """Most money that one consolidation may spend on it, in the currency of the prices; 0 for no limit."""
+    extractor_price_in: float = Field(default=0.0, ge=0)
+    """What a million tokens that it reads cost."""
+    extractor_price_out: float = Field(default=0.0, ge=0)
+    """What a million tokens that it writes cost."""
+    extractor_summaries: bool = False
+    """Whether it also words the summaries that a consolidation changes, one call for each."""
     embedder: str = ""
     """Path or name of a sentence-transformers model; empty for all-MiniLM-L6-v2."""
     reranker: str = ""

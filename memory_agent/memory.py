@@ -105,9 +105,9 @@ class Memory:
     def consolidate(
         self, *, extractor: Extractor | None = None, progress: Progress | None = None
     ) -> records.ConsolidationReport:
-        """Read what was added since the last time into the graph; offline, unless `extractor` is given.
+        """Read what was added since the last time into the graph, by `extractor` or by what the settings name.
 
-        Raises StoreBusy when another consolidation of this user runs.
+        Without either that is the built-in rules, offline. Raises StoreBusy while another of this user runs.
         """
         return upkeep.consolidate(self.space, extractor, progress)
 

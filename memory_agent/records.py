@@ -442,6 +442,12 @@ class ConsolidationReport(Record):
     entities_added: int = 0
     failed: Mapping[str, str] = Field(default_factory=dict)
     """Episodes left pending, with the error."""
+    extractor: str = ""
+    """Name and revision of what read the turns; empty when there was nothing to read."""
+    tokens: int = 0
+    """Prompt and answer tokens that a chat model took; 0 for one without a budget."""
+    money: float = 0.0
+    """What they cost by the prices of its budget."""
     seconds: float = 0.0
 
 

@@ -43,13 +43,22 @@ def consolidate(
     idle: Idle = None,
     budget: Budget = None,
     heat: Heat = None,
+    extractor: Annotated[
+        str | None,
+        typer.Option(help="offline, local, openai:NAME or PROVIDER:NAME [MEMORY_AGENT_EXTRACTOR, else offline]."),
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens such a model may take in this run.")] = None,
+    money: Annotated[
+        float | None, typer.Option(min=0, help="Most it may cost, by MEMORY_AGENT_EXTRACTOR_PRICE_IN and _OUT.")
+    ] = None,
 ) -> None:
-    """Read new turns into the knowledge graph, offline."""
+    """Read new turns into the knowledge graph: offline by rules, or by a chat model."""
+    reading: dict[str, Any] = {"extractor": extractor, "extractor_tokens": tokens, "extractor_money": money}
     if if_due:
         due = conditions(least=min_new, every=every, idle=idle, budget=budget, heat=heat)
-        _run_if_due(place, "consolidate", due, _show_read_report, all_users=all_users)
+        _run_if_due(place, "consolidate", due, _show_read_report, all_users=all_users, given=reading)
         return
-    with place.memory() as memory, place.progress("Consolidating") as progress:
+    with place.memory(**reading) as memory, place.progress("Consolidating") as progress:
         report = memory.consolidate(progress=progress)
     place.emit(report, lambda out: _show_read(out, report))
     if report.failed:
@@ -129,6 +138,7 @@ def _run_if_due(
     means: Means | None = None,
     *,
     all_users: bool,
+    given: Mapping[str, Any] | None = None,
 ) -> None:
     """Run the job where it is due, say what came of it, and leave with the exit code of the gravest ending."""
     from memory_agent.cli.running import keys_of, space_of
@@ -136,7 +146,7 @@ def _run_if_due(
     from memory_agent.memories import Memories
     from memory_agent.scheduling import Means, Outcome, run_if_due
 
-    settings = Settings.load(store=place.store, user=place.user, tenant=place.tenant)
+    settings = Settings.load(store=place.store, user=place.user, tenant=place.tenant, **(given or {}))
     if not all_users and not settings.user:
         raise ScopeRequired("name a user (--user alice), or say --all-users")
     users = Place(store=place.store, user=None if all_users else settings.user, tenant=place.tenant)
@@ -182,6 +192,8 @@ def _show_read(out: Console, report: ConsolidationReport) -> None:
         f"{len(report.facts_added)} facts added, {len(report.facts_changed)} changed, "
         f"{len(report.facts_closed)} closed, {report.entities_added} new entities."
     )
+    if report.tokens:
+        out.print(f"{report.extractor} took {report.tokens} tokens, {report.money:.4f} by its prices.", markup=False)
     if report.rejected:
         reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.rejected.items()))
         out.print(f"refused: {reasons}", style="dim", markup=False)

@@ -15,6 +15,7 @@ from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from memory_agent.evaluation.report import Report
 
@@ -38,9 +39,8 @@ def retrieval(
     """Measure how well search finds the turns that hold an answer, and how fast."""
     from memory_agent.evaluation import retrieval as evaluation
 
-    names = [name.strip() for name in conversations.split(",") if name.strip()] if conversations else None
     beside = [name.strip() for name in peers.split(",") if name.strip()]
-    found = evaluation.run(dataset, names, place.store, beside)
+    found = evaluation.run(dataset, _names(conversations), place.store, beside)
     _keep(page, evaluation.report, found)
     _emit(place, found)
 
@@ -49,12 +49,44 @@ def extraction(
     place: Place,
     dataset: Annotated[Path, typer.Option("--gold", "--dataset", help="Labelled turns, one JSON object a line.")],
     predictions: Annotated[Path | None, typer.Option(help="Write what was read here, one turn a line.")] = None,
+    extractor: Annotated[
+        str, typer.Option(help="Who reads: offline, or a chat model as `consolidate --extractor` names it.")
+    ] = "offline",
 ) -> None:
-    """Measure which facts the offline extractor reads, and which it makes up."""
-    from memory_agent.consolidation.offline import OfflineExtractor
+    """Measure which facts an extractor reads, and which it makes up."""
+    from memory_agent.config import Settings
+    from memory_agent.consolidation.reader import reader_named
     from memory_agent.evaluation import extraction as evaluation
 
-    _emit(place, evaluation.run(dataset, OfflineExtractor(), predictions))
+    _emit(place, evaluation.run(dataset, reader_named(extractor, Settings.load()), predictions))
+
+
+def consolidation(
+    place: Place,
+    dataset: Annotated[str, typer.Option(help="locomo:PATH or beam:PATH.")],
+    conversations: Annotated[str | None, typer.Option(help="Only these, as ID,ID.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Facts to print with the words they rest on.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+) -> None:
+    """Measure what a consolidation makes of conversations: speed, facts, refusals by reason, a sample to judge."""
+    from memory_agent.evaluation import reading as evaluation
+
+    with place.progress("Consolidating") as progress:
+        found = evaluation.run(dataset, _names(conversations), sample=sample, seed=seed, progress=progress)
+
+    def show(out: Console) -> None:
+        out.print(_table(found))
+        for number, row in enumerate(found["sample"], start=1):
+            out.print(f"{number}. {row['text']}", style="bold", markup=False)
+            for source in row["sources"]:
+                said = source["turn"]
+                out.print(f"   {said['id']} {said['speaker']}: {source['quote']}", markup=False)
+
+    place.emit(found, show)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
 
 
 def dynamics(
@@ -286,7 +318,7 @@ def pages(
     )
 
 
-for _verb in (retrieval, extraction, dynamics, serial, security, distill, compare, unlearning, nightly):
+for _verb in (retrieval, extraction, consolidation, dynamics, serial, security, distill, compare, unlearning, nightly):
     verb(app)(_verb)
 verb(bench)(scale)
 verb(bench)(serving)
@@ -303,15 +335,16 @@ def _keep(page: Path | None, report: Callable[[Any], Report], found: Any) -> Non
 
 
 def _emit(place: Place, found: Mapping[str, Any]) -> None:
-    def show(out: Console) -> None:
-        from rich.table import Table
+    place.emit(found, lambda out: out.print(_table(found)))
 
-        table = Table("figure", "value", box=None, pad_edge=False)
-        for name, value in _figures(found):
-            table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
-        out.print(table)
 
-    place.emit(found, show)
+def _table(found: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table("figure", "value", box=None, pad_edge=False)
+    for name, value in _figures(found):
+        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+    return table
 
 
 def _figures(found: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, object]]:

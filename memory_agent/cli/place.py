@@ -43,11 +43,13 @@ class Place:
     json: bool = False
 
     @contextmanager
-    def memory(self, *, rebuild: bool = False) -> Iterator[Memory]:
-        """The user's memory, open. Raises what `Memory.open` raises."""
+    def memory(self, *, rebuild: bool = False, **given: Any) -> Iterator[Memory]:
+        """The user's memory, open, under the environment's settings but for those `given`. Raises as `Memory.open`."""
+        from memory_agent.config import Settings
         from memory_agent.memory import Memory
 
-        with Memory.open(self.store, user=self.user, tenant=self.tenant, rebuild=rebuild) as memory:
+        settings = Settings.load(**given)
+        with Memory.open(self.store, user=self.user, tenant=self.tenant, rebuild=rebuild, settings=settings) as memory:
             yield memory
 
     def emit(self, found: BaseModel | Mapping[str, Any] | Sequence[Any], show: Callable[[Console], None]) -> None:

@@ -19,7 +19,7 @@ from memory_agent.cli.place import Place
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, MissingExtra
 from memory_agent.protocols import Backend, JobQueue, Progress, Task
-from memory_agent.scheduling import Conditions, Job, Means, Outcome, Stopper, run_if_due
+from memory_agent.scheduling import Conditions, Job, Outcome, Stopper, run_if_due
 
 if TYPE_CHECKING:
     from memory_agent.memories import Memories
@@ -108,13 +108,6 @@ def keys_of(memories: Memories, place: Place) -> list[str]:
     return keys if place.tenant is None else [key for key in keys if unquote(key.partition("/")[0]) == place.tenant]
 
 
-def means() -> Means:
-    """What jobs run with; the extractor's language model is loaded once for all users."""
-    from memory_agent.consolidation.offline import OfflineExtractor
-
-    return Means(extractor=OfflineExtractor())
-
-
 def told(space: str, outcome: Outcome) -> None:
     """Count an outcome, and write a line on it: counts, no content."""
     kept = observing.metrics()
@@ -152,14 +145,13 @@ def run_daemon(
         raise InvalidInput("nothing to do: give --consolidate or --distill a time")
     with _running(place, grace, metrics_port) as (memories, stopper):
         handed_on = queue_of(memories.backend) if queue else None
-        shared = None if handed_on is not None else means()
 
         def run(space: Space, plan: Plan) -> Outcome:
             if handed_on is not None:
                 handed_on.put(plan.job, [space.key])
                 return Outcome(plan.job, "not_due", "handed to the workers")
             progress = stopper.progress(plan.job)
-            return run_if_due(space, plan.job, plan.conditions, means=shared or Means(), progress=progress)
+            return run_if_due(space, plan.job, plan.conditions, progress=progress)
 
         def wait(seconds: float) -> bool:
             looked()
@@ -184,10 +176,9 @@ def run_worker(place: Place, terms: Terms, *, drain: bool, grace: float, metrics
 
     with _running(place, grace, metrics_port) as (memories, stopper):
         queue = queue_of(memories.backend)
-        shared = means()
 
         def run(space: Space, job: Job, progress: Progress) -> Outcome:
-            return run_if_due(space, job, means=shared, progress=progress)
+            return run_if_due(space, job, progress=progress)
 
         def hear(task: Task, outcome: Outcome) -> None:
             told(task.space, outcome)

@@ -18,7 +18,9 @@ from uuid import uuid4
 
 from memory_agent.consolidation.derive import ALSO_CALLED, rederive
 from memory_agent.consolidation.grounding import refusal, sentence
+from memory_agent.consolidation.reader import reader_of
 from memory_agent.consolidation.resolve import Resolver
+from memory_agent.consolidation.spending import Budget
 from memory_agent.consolidation.stated import Stated
 from memory_agent.consolidation.summaries import refresh
 from memory_agent.consolidation.wording import reword
@@ -55,9 +57,12 @@ class _Tally:
     entities: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
-    def report(self, seconds: float) -> ConsolidationReport:
+    def report(self, seconds: float, extractor: str = "", spent: tuple[int, float] = (0, 0.0)) -> ConsolidationReport:
         return ConsolidationReport(
             run=self.run,
+            extractor=extractor,
+            tokens=spent[0],
+            money=round(spent[1], 6),
             episodes=self.episodes,
             claims=self.claims,
             rejected=dict(sorted(self.rejected.items())),
@@ -73,10 +78,11 @@ class _Tally:
 def consolidate(
     space: Space, extractor: Extractor | None = None, progress: Progress | None = None
 ) -> ConsolidationReport:
-    """Read the pending turns of the space into claims, entities and facts; offline unless `extractor` is given.
+    """Read the pending turns of the space into claims, entities and facts, by `extractor` or the settings' own.
 
     With nothing pending, nothing is written. A batch whose extraction fails stays pending, with those
-    after it in its session, and is named in the report. Raises StoreBusy when the job runs already.
+    after it in its session, and is named in the report. Raises StoreBusy when the job runs already, and
+    what `reader_of` raises.
     """
     began = time.monotonic()
     with space.ledger.lock(JOB):
@@ -84,10 +90,8 @@ def consolidate(
         tally = _Tally(f"run_{uuid4().hex[:16]}")
         if not pending:
             return tally.report(time.monotonic() - began)
-        if extractor is None:
-            from memory_agent.consolidation.offline import OfflineExtractor
-
-            extractor = OfflineExtractor()
+        extractor = extractor or reader_of(space)
+        before = _spent(extractor)
         reader = Stated(extractor)
         writer = _Writer(space, extractor.name, tally)
         done = 0
@@ -111,11 +115,19 @@ def consolidate(
         if wording is not None:  # plain summaries are made when they are read
             delta = refresh(space, {*tally.added, *tally.changed, *tally.closed})
             reword(space, wording, [*delta.added, *delta.changed])
-        report = tally.report(time.monotonic() - began)
+        tokens, money = _spent(extractor)
+        spent = (tokens - before[0], money - before[1])
+        report = tally.report(time.monotonic() - began, extractor.name, spent)
         writer.finish(report)
         if progress:
             progress(1.0, "done")
         return report
+
+
+def _spent(extractor: Extractor) -> tuple[int, float]:
+    """Tokens and money that the extractor has spent so far; nothing for one without a budget."""
+    budget = getattr(extractor, "budget", None)
+    return (budget.spent_tokens, budget.spent_money) if isinstance(budget, Budget) else (0, 0.0)
 
 
 def _sessions(pending: Sequence[Episode]) -> list[list[Episode]]:

@@ -61,6 +61,10 @@ class _Answer(BaseModel):
     claims: list[_Said]
 
 
+class _TooLong(ExtractionFailed):
+    """The turns, or what was to be said of them, are more than the model takes at once."""
+
+
 class LLMExtractor:
     """Extracts with a langchain chat model, one call for each batch of turns and a second when that fails.
 
@@ -84,7 +88,7 @@ class LLMExtractor:
     ) -> None:
         self.wording = Wording(model, budget) if summaries else None
         self.model = model
-        self.budget = budget
+        self.budget = budget or Budget()
         self._answers = answers
         self._known: list[tuple[str, str]] = []
         self.ontology = ontology or load()
@@ -93,27 +97,47 @@ class LLMExtractor:
         self._options: dict[str, Any] = {"response_format": _response_format()} if asked else {}
 
     def extract(self, turns: Sequence[Episode], context: Sequence[Episode] = ()) -> list[Proposal]:
-        """Proposals for `turns`; see protocols.Extractor. Raises ExtractionFailed after the second useless answer."""
+        """Proposals for `turns`; see protocols.Extractor. Raises ExtractionFailed after the second useless answer.
+
+        Turns whose answer is cut off, or that are too many for the model, are asked for in halves. A claim that stays
+        malformed, and the rest of an answer that is cut off for a single turn, are proposed empty: grounding refuses
+        and counts them.
+        """
         if not turns:
             return []
+        try:
+            return self._read(turns, context)
+        except _TooLong as error:
+            if len(turns) == 1:
+                raise ExtractionFailed(str(error)) from error
+            half = len(turns) // 2
+            first = self.extract(turns[:half], context)
+            return [*first, *self.extract(turns[half:], [*context, *turns[:half]])]
+
+    def _read(self, turns: Sequence[Episode], context: Sequence[Episode]) -> list[Proposal]:
         transcript = _transcript(turns, context, self._known)
         messages: list[BaseMessage] = [SystemMessage(self._instructions()), HumanMessage(transcript)]
         asked = "\0".join([self.name, *(str(m.content) for m in messages)])
         kept = self._answers.get(asked) if self._answers else None
-        first = kept if kept is not None else self._ask(messages, turns)
-        said, error = parse(first)
-        if not error and kept is None and self._answers:
-            self._answers.put(asked, first)
+        answer = kept if kept is not None else self._ask(messages, turns)
+        said, error = parse(answer)
         if error:
+            if error.startswith(_CUT) and len(turns) > 1:
+                raise _TooLong(f"{self.name} was cut off at {_named(turns)}")
             again = _prompt("extract_again.md").substitute(error=error)
-            second = self._ask([*messages, AIMessage(first), HumanMessage(again)], turns)
-            better, still = parse(second)
-            if still and not better:
-                raise ExtractionFailed(f"{self.name} gave nothing usable twice for {_named(turns)}: {still}")
-            said = better
-            if not still and self._answers:
-                self._answers.put(asked, second)
-        return [_proposal(each, turns, self._known) for each in said]
+            answer = self._ask([*messages, AIMessage(answer), HumanMessage(again)], turns)
+            said, error = parse(answer)
+            if error and not any(said):
+                raise ExtractionFailed(f"{self.name} gave nothing usable twice for {_named(turns)}: {error}")
+            if error.startswith(_CUT) and len(turns) > 1:
+                raise _TooLong(f"{self.name} was cut off at {_named(turns)}")
+        if not error and kept is None and self._answers:
+            self._answers.put(asked, answer)
+        found = [_proposal(each, turns, self._known) for each in said if each is not None]
+        lost = [f"claim {n}" for n, each in enumerate(said, start=1) if each is None]
+        if error.startswith(_CUT):
+            lost.append("the rest")
+        return [*found, *(_nothing(turns[0], what) for what in lost)]
 
     def meet(self, known: Sequence[tuple[str, str]]) -> None:
         """Entities, as (name, type), that the next turns may mean; the model is given them by number."""
@@ -124,30 +148,31 @@ class LLMExtractor:
         return _prompt("extract.md").substitute(predicates=predicates, schema=json.dumps(_Answer.model_json_schema()))
 
     def _ask(self, messages: list[BaseMessage], turns: Sequence[Episode]) -> str:
-        from openai import LengthFinishReasonError, OpenAIError
+        from openai import BadRequestError, LengthFinishReasonError, OpenAIError
 
-        if self.budget:
-            self.budget.check()
+        self.budget.check()
         try:
             answer = self.model.invoke(messages, **self._options)
-            if self.budget:
-                self.budget.charge(answer.usage_metadata, "".join(str(m.content) for m in messages), answer.text)
+            self.budget.charge(answer.usage_metadata, "".join(str(m.content) for m in messages), answer.text)
             return answer.text
+        except BadRequestError as error:
+            if "context" in str(error).lower() and len(turns) > 1:
+                raise _TooLong(f"{self.name} cannot take {_named(turns)} at once: {error}") from error
+            raise ExtractionFailed(f"{self.name} failed on {_named(turns)}: BadRequestError: {error}") from error
         except LengthFinishReasonError as cut:  # raised under a JSON schema; what was said until then is repaired
             said = cut.completion.choices[0].message.content or ""
-            if self.budget:
-                self.budget.charge(None, "".join(str(m.content) for m in messages), said)
+            self.budget.charge(None, "".join(str(m.content) for m in messages), said)
             return said
         # A server that answers 200 with a body of another shape makes the client trip over it in its own ways.
         except (OpenAIError, LangChainException, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
             raise ExtractionFailed(f"{self.name} failed on {_named(turns)}: {type(error).__name__}: {error}") from error
 
 
-def parse(text: str) -> tuple[list[_Said], str]:
+def parse(text: str) -> tuple[list[_Said | None], str]:
     """The claims in a model's answer, repaired where that is safe, and what is wrong with it ("" when nothing is).
 
     Fences, prose around the object, trailing commas and a cut-off end are repaired; a cut-off answer
-    gives its whole claims, and an error, since the rest is missing.
+    gives its whole claims, and an error, since the rest is missing. None stands for a claim of the wrong shape.
     """
     found, error = _loaded(text)
     if found is None:
@@ -155,17 +180,19 @@ def parse(text: str) -> tuple[list[_Said], str]:
     listed = found.get("claims") if isinstance(found, dict) else found
     if not isinstance(listed, list):
         return [], 'it holds no list "claims"'
-    said = []
+    said: list[_Said | None] = []
     for number, item in enumerate(listed, start=1):
         try:
             said.append(_Said.model_validate(item))
         except ValidationError as wrong:
             first = wrong.errors()[0]
+            said.append(None)
             error = error or f"claim {number}, {'.'.join(str(p) for p in first['loc']) or 'itself'}: {first['msg']}"
     return said, error
 
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)(?:```|$)", re.DOTALL)
+_CUT = "it is no whole JSON"
 _TRAILING = re.compile(r",(\s*[\]}])")
 
 
@@ -183,7 +210,7 @@ def _loaded(text: str) -> tuple[Any, str]:
         return None, "it is nested too deep"
     except ValueError as error:
         whole = _whole_items(body)
-        return whole, f"it is no whole JSON: {error}"
+        return whole, f"{_CUT}: {error}"
 
 
 def _whole_items(body: str) -> dict[str, Any] | None:
@@ -226,6 +253,11 @@ def _proposal(said: _Said, turns: Sequence[Episode], known: Sequence[tuple[str, 
         object_type=said.object_type,
         aliases=tuple(said.also_called),
     )
+
+
+def _nothing(turn: Episode, what: str) -> Proposal:
+    """In place of what came in no usable shape: grounding refuses it as empty, and counts it."""
+    return Proposal(episode_id=turn.id, start=0, end=0, subject="", predicate=what, object="", subject_type="thing")
 
 
 def find_quote(quote: str, content: str) -> tuple[int, int]:

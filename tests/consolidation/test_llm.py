@@ -82,8 +82,27 @@ def test_a_failing_server_is_an_extraction_that_failed() -> None:
 
 def test_a_cut_off_answer_keeps_its_whole_claims_as_a_last_resort() -> None:
     cut = answer(GOOD, GOOD | {"object": "Lisbon"})[:-30]
-    assert [s.object for s in parse(cut)[0]] == ["Porto"]
-    assert len(LLMExtractor(ScriptedChatModel(replies=["", cut])).extract([turn()])) == 1
+    assert [s.object for s in parse(cut)[0] if s] == ["Porto"]
+    whole, rest = LLMExtractor(ScriptedChatModel(replies=["", cut])).extract([turn()])
+    assert (whole.object, rest.object, rest.predicate) == ("Porto", "", "the rest")
+
+
+def test_what_stays_malformed_is_refused_and_counted(space, say) -> None:
+    say("2024-04-05", SAID)
+    odd = answer(GOOD, GOOD | {"polarity": "maybe"}, GOOD | {"object": ""})
+    report = consolidation.consolidate(space, LLMExtractor(ScriptedChatModel(replies=[odd, odd])))
+    assert (report.claims, report.rejected, report.failed) == (1, {"empty": 2}, {})
+
+
+def test_turns_whose_answer_is_cut_off_are_asked_for_in_halves(space, say) -> None:
+    for day in (5, 6, 7):
+        say(f"2024-04-0{day}", SAID, session="s")
+    cut = answer(GOOD)[:-2] + ', {"turn": 2, "quo'
+    model = ScriptedChatModel(replies=[cut, answer(GOOD), cut, answer(GOOD), answer(GOOD)])
+    report = consolidation.consolidate(space, LLMExtractor(model))
+    assert (report.claims, report.rejected, report.failed) == (3, {}, {})
+    reads = [[line[:6] for line in str(p[1].content).splitlines() if line.startswith("read")] for p in model.prompts]
+    assert [len(each) for each in reads] == [3, 1, 2, 1, 1]
 
 
 def test_a_turn_cannot_look_like_two() -> None:
@@ -134,6 +153,7 @@ def test_a_budget_ends_the_run_and_loses_nothing(space, say) -> None:
     assert list(report.failed) == [second]
     assert "tokens are spent" in report.failed[second]
     assert budget.spent_tokens > 10
+    assert (report.tokens, report.extractor) == (budget.spent_tokens, "llm/scripted")
     with pytest.raises(InvalidInput, match="price"):
         Budget(money=1.0)
     dear = Budget(money=0.001, price_in=10, price_out=30)

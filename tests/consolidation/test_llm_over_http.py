@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from memory_agent import consolidation, semantic
+from memory_agent import Memory, Settings, consolidation, semantic
 from memory_agent.consolidation.llm import LLMExtractor
+from memory_agent.consolidation.spending import ANSWERS
 from memory_agent.protocols import Query
 from memory_agent.records import Episode
+from memory_agent.testing import HashEmbedder
 
 GOOD = {
     "turn": 1, "quote": "I live in Porto", "subject": "Alice", "predicate": "lives_in", "object": "Porto",
@@ -85,6 +87,44 @@ def extractor(server: _Server, **options: Any) -> LLMExtractor:
 
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     return LLMExtractor(ChatOpenAI(model="m", base_url=url, api_key="x", max_retries=0, timeout=5), **options)
+
+
+def test_a_chat_model_named_by_settings_reads_within_its_budget(server: _Server, tmp_path, monkeypatch) -> None:
+    """The way of the command line: no code, a model's name, an address and what it may cost."""
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    given = {
+        "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1",
+        "extractor": "openai:m",
+        "extractor_money": 0.0000001,
+        "extractor_price_in": 1.0,
+        "extractor_price_out": 2.0,
+    }
+    turns = [{"role": "user", "speaker": "Alice", "content": "I live in Porto.", "at": "2024-04-05T10:00:00Z"}]
+    with Memory.open(tmp_path, user="alice", embedder=HashEmbedder(), settings=Settings.load(**given)) as memory:
+        memory.add(turns, session="a")
+        memory.add([turns[0] | {"content": "I like tea."}], session="b")
+        server.script[:] = [(200, completion(claims(GOOD)))]
+        report = memory.consolidate()
+        assert (report.claims, report.extractor, report.tokens, report.money) == (1, "llm/m", 10, 0.000013)
+        assert ["is spent" in error for error in report.failed.values()] == [True]
+        assert [f.text for f in memory.facts()] == ["Alice lives in Porto."]
+        assert (memory.space.folder / ANSWERS).exists()
+        memory.forget("session:a", reason="asked to")
+        assert not (memory.space.folder / ANSWERS).exists()
+
+
+def test_turns_too_many_for_the_model_are_asked_for_in_halves(server: _Server, space, say) -> None:
+    for day in (5, 6):
+        say(f"2024-04-0{day}", "I live in Porto.", session="s")
+    full = b'{"error": {"message": "maximum context length exceeded", "code": "context_length_exceeded"}}'
+    good = (200, completion(claims(GOOD)))
+    server.script[:] = [(400, full), good, good]
+    report = consolidation.consolidate(space, extractor(server))
+    assert (report.claims, report.failed) == (2, {})
+    say("2024-04-07", "I live in Porto.", session="t")
+    server.script[:] = [(400, full)]
+    (error,) = consolidation.consolidate(space, extractor(server)).failed.values()
+    assert "context length" in error
 
 
 def test_an_answer_that_the_server_cut_gives_its_whole_claims(server: _Server, space, say) -> None:

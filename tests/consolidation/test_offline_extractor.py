@@ -264,3 +264,64 @@ def test_a_named_pet_is_one_pet(read):
 
 def test_a_code_is_no_age(read):
     assert not [p for p in read("The PIN of our shed alarm is 4071.") if p.predicate == "has_age"]
+
+
+ANSWERED = [
+    ("Who do you report to?", "Technically still Yvonne, but that may change.", ("Edda", "manager", "Yvonne")),
+    ("How's the commute?", "not bad actually, 25 mins on the bike", ("Edda", "commute", "25 mins on the bike")),
+    ("How do you relax?", "Mostly I just curl up with a good book.", ("Edda", "hobby", "curl up with book")),
+    ("Where do you live now?", "Just outside Leeds, we moved in the spring.", ("Edda", "lives_in", "Leeds")),
+    (
+        "What's your favourite book?",
+        'It has to be "The Hobbit", my dad read it to me.',
+        ("Edda", "favourite", "The Hobbit"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("question", "answer", "fact"), ANSWERED)
+def test_an_answer_may_have_a_clause_tacked_on(read, question, answer, fact):
+    assert fact in triples(read(answer, [question]))
+
+
+LATER = [
+    ("Met this guy Yusuf at the PyCon sprints two weeks ago", ("Edda", "met", "Yusuf")),
+    ("I've been training every morning before work.", ("Edda", "habit", "training every morning before work")),
+    ("Mia and I got engaged!", ("Edda", "engaged_to", "Mia")),
+    ("the doc says it's tendonitis", ("Edda", "health_condition", "tendonitis")),
+    ("I moved in with Cara in May!", ("Edda", "roommate", "Cara")),
+    ("My boss is called Henrik and he's from somewhere near Bergen", ("Henrik", "from", "Bergen")),
+    ("two things: 1) it rains 2) I still owe Lena 80 quid", ("Edda", "owes", "80 quid to Lena")),
+    ("I donated my old car to a shelter I volunteer at.", ("Edda", "did", "donated old car to shelter")),
+    ("I got to teach people vegan recipes last Monday.", ("Edda", "did", "teach people vegan recipes")),
+    ("We're thinking of a small ceremony by the ocean.", ("Edda", "plans", "small ceremony by ocean")),
+]
+
+
+@pytest.mark.parametrize(("text", "fact"), LATER)
+def test_reads_what_chat_leaves_out_or_puts_differently(read, text, fact):
+    assert fact in triples(read(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Look! [image: a photo of a horse painted on a wooden wall]", "."),
+        ("Don't miss a beat!", "."),
+        ("Feels like just yesterday I put this dress on!", "."),
+        ("Love the red and blue.", "."),
+        ("I love the dark sky and green scenery.", "."),
+        ("You obviously have a passion for writing.", "."),
+        ("They're my little buddies, always calm.", "."),
+        ("Yep! That's the one.", "What is your favourite?"),
+        ("Yeah, Nils! Even the small things.", "What do you do for fun?"),
+        ("It hasn't been easy, but we're all in it together.", "."),
+        ("I'm always down to give movie recommendations.", "."),
+        ("My car broke down.", "."),
+        ("Looky here, I got this new pup for you!", "."),
+        ("Iron Man is great, I love his tech.", "."),
+        ("I've been really into making this lately.", "."),
+    ],
+)
+def test_praise_captions_and_turns_of_phrase_are_no_facts(read, text, question):
+    assert triples(read(text, [question])) == set()

@@ -329,13 +329,10 @@ def test_one_value_at_a_time(said: list[Claim]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(claims())
-def test_merge_then_split_is_the_identity(said: list[Claim]) -> None:
+def test_who_was_merged_is_nobody_s_subject(said: list[Claim]) -> None:
     apart = {name: Entity(id=name, name=name) for name in ("Alice", "Bob", "Cleo")}
     merged = apart | {"Bob": apart["Bob"].model_copy(update={"merged_into": "Cleo"})}
-    before = reconcile(said, ONTOLOGY, apart)
-    together = reconcile(said, ONTOLOGY, merged)
-    assert all("Bob" not in (d.subject_id, d.object_id) for d in together)
-    assert reconcile(said, ONTOLOGY, apart) == before
+    assert all("Bob" not in (d.subject_id, d.object_id) for d in reconcile(said, ONTOLOGY, merged))
 
 
 def test_a_change_told_late_but_dated_shortly_before_puts_the_undated_word_out_of_date() -> None:

@@ -16,6 +16,8 @@ from .lexicon import data, words
 if TYPE_CHECKING:
     from .drafts import Draft
 
+_VERB_AND_MORE = 2
+"""Words that a deed may have beside those of another fact and still say no more than it does."""
 Kept = dict[tuple[str, str, str], tuple["Draft", int, int]]
 
 
@@ -46,6 +48,16 @@ def thin(kept: Kept) -> None:
                 stay.append(draft)
 
 
+def once_disliked(kept: Kept) -> None:
+    """What is disliked is not said again as not liked."""
+    disliked = [d for d, _, _ in kept.values() if d.predicate == "dislikes" and d.polarity == "+"]
+    for key, (draft, _, _) in list(kept.items()):
+        if draft.predicate == "likes" and draft.polarity == "-":
+            said = (d for d in disliked if d.subject == draft.subject)
+            if any(_content(d.object) <= _content(draft.object) for d in said):
+                del kept[key]
+
+
 def one_species(kept: Kept) -> None:
     """Of two species of one animal the telling one stays: "border collie", not "dog"."""
     told: dict[str, list[tuple[tuple[str, str, str], Draft]]] = {}
@@ -63,4 +75,7 @@ def _same(a: Draft, b: Draft) -> bool:
     if a.subject != b.subject or a.polarity != b.polarity or a.modality != b.modality:
         return False
     x, y = _content(a.object), _content(b.object)
+    if "did" in (a.predicate, b.predicate) and a.predicate != b.predicate:
+        deed, other = (x, y) if a.predicate == "did" else (y, x)
+        return bool(other) and other <= deed and len(deed - other) <= _VERB_AND_MORE
     return bool(x and y) and (x <= y or y <= x)

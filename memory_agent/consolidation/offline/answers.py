@@ -15,12 +15,13 @@ from .people import Discourse, name_phrase
 from .phrases import is_name, noun_phrase
 
 if TYPE_CHECKING:
-    from spacy.tokens import Token
+    from spacy.tokens import Span, Token
 
     from .parse import Sentence
 
 _LEAD = pattern("answer_lead", re.I)
 _PETS = pattern("pets", re.I)
+_JOURNEY = pattern("journey", re.I)
 _CHILDREN = re.compile(r"\b(?:kids?|children|baby|babies|son|daughter|twins|newborn)\b", re.I)
 _YOU = (
     (r"\byour\b", "my"),
@@ -86,12 +87,17 @@ def statement(question: str) -> str | None:
 
 def _fragment(sentence: Sentence) -> list[Token]:
     """The heads of a verbless answer; none when it is a full sentence of its own."""
-    doc = sentence.doc
+    doc = _before_clause(sentence)
     start = _LEAD.sub("", sentence.doc.text[sentence.lead :])[:1]
     if not start:
         return []
     verbs = [
-        t for t in doc if t.pos_ in ("VERB", "AUX") and t.dep_ in ("ROOT", "ccomp", "conj") and t.tag_ not in ("VBG",)
+        t
+        for t in doc
+        if not _has_to_be(t)
+        and t.pos_ in ("VERB", "AUX")
+        and t.dep_ in ("ROOT", "ccomp", "conj")
+        and t.tag_ not in ("VBG",)
     ]
     if any(
         v.lemma_ != "be" or not any(c.text.lower() in ("it", "they", "he", "she", "name", "names") for c in v.children)
@@ -128,16 +134,45 @@ def _fragment(sentence: Sentence) -> list[Token]:
     heads = [t for t in heads if t.idx >= sentence.lead]
     if not heads:
         heads = [t for t in doc if t.pos_ in ("PROPN", "NOUN", "NUM", "VERB") and t.tag_ not in ("VB", "VBP", "VBD")]
-    return conjuncts(heads[0]) if heads else []
+    return [t for t in conjuncts(heads[0]) if t.i < doc.end] if heads else []
+
+
+def tacked_on(sentence: Sentence) -> bool:
+    """Whether a clause of its own follows a verbless answer, so that what it says is beside the answer."""
+    return len(_before_clause(sentence)) < len(sentence.doc)
+
+
+def _before_clause(sentence: Sentence) -> Span:
+    """The sentence up to where a clause of its own is tacked on: "Just outside Leeds, we moved in the spring"."""
+    doc = sentence.doc
+    for comma in (t for t in doc if t.text == "," and 0 < t.i < len(doc) - 1):
+        after = doc[comma.i + 1 :]
+        verbs = [t for t in doc[: comma.i] if t.pos_ in ("VERB", "AUX") and t.idx >= sentence.lead]
+        if not all(v.lemma_ == "be" or _has_to_be(v) for v in verbs):
+            break
+        if any(t.dep_ in ("nsubj", "nsubjpass") for t in after[:3]):
+            return doc[: comma.i]
+    return doc[:]
+
+
+def _has_to_be(token: Token) -> bool:
+    """ "It has to be X", "I'd say X" and their like give an answer as "it is X" does."""
+    if token.lemma_ == "have" and [t.text for t in token.doc[token.i + 1 : token.i + 3]] == ["to", "be"]:
+        return True
+    return token.lemma_ == "say" and any(c.text.lower() in ("'d", "would") for c in token.children)
 
 
 def read(sentence: Sentence, question: str, discourse: Discourse) -> Iterator[Draft]:
     """What a fragment says as the answer to a question with a question word."""
     entry = next((e for asked, e in _questions() if asked.search(question)), None)
-    if entry is None or len(sentence.doc) > 16:
+    if entry is None or len(_before_clause(sentence)) > 16:
         return
     tail = sentence.doc.text
     kind, predicate = entry["kind"], entry["p"]
+    if kind == "journey":
+        if found := _JOURNEY.search(tail):
+            yield Draft(discourse.speaker, predicate, _within(sentence, *found.span()), rule="answer")
+        return
     if polarity(tail) == "-" and kind != "np":
         return
     heads = _fragment(sentence)
@@ -155,10 +190,18 @@ def read(sentence: Sentence, question: str, discourse: Discourse) -> Iterator[Dr
     if kind == "number":
         yield from _age(heads, predicate, sentence, discourse)
         return
+    if predicate in ("child", "sibling"):  # "Two older brothers, Mark and Dean"
+        heads = [t for t in sentence.doc if is_name(t) and t.dep_ != "compound"] or [
+            h for h in heads if h.pos_ != "NUM"
+        ]
     for head in heads:
         text = _answer(head, kind, sentence)
-        if text:
+        if text and text != discourse.addressee:
             yield from _fact(text, head, predicate, entry, question, discourse)
+
+
+def _within(sentence: Sentence, start: int, end: int) -> str:
+    return sentence.written([t for t in sentence.doc if start <= t.idx < end])
 
 
 def _age(heads: list[Token], predicate: str, sentence: Sentence, discourse: Discourse) -> Iterator[Draft]:
@@ -181,7 +224,8 @@ def _answer(head: Token, kind: str, sentence: Sentence) -> str:
         return sentence.written(noun_phrase(head, [])) if head.text[:1].isupper() else ""
     if kind == "language":
         return sentence.written([head]) if fits(head, "language", sentence) else ""
-    if head.pos_ == "PRON" or head.text.lower() in words("generic"):
+    text = sentence.doc.text[head.idx : head.idx + len(head.text)]
+    if head.pos_ in ("PRON", "INTJ") or text.lower() in words("generic") or polarity(text):
         return ""
     return sentence.written(noun_phrase(head, []))
 

@@ -94,6 +94,8 @@ def _one(token: Token, name: str, sentence: Sentence) -> bool:
         )
     if kind == "deictic":
         return any(c.dep_ in ("det",) and c.text.lower() in ("this", "that", "these", "those") for c in token.children)
+    if kind == "definite":
+        return any(c.dep_ in ("det", "poss") and c.text.lower() not in ("a", "an", "some") for c in token.children)
     if kind == "kinrole":
         return low in (
             "mother",

@@ -12,7 +12,7 @@ from . import naming, whereabouts
 from .classes import fits, is_occupation, is_person
 from .drafts import Draft
 from .frames import conjuncts
-from .lexicon import table, words
+from .lexicon import pattern, table, words
 from .naming import polarity, text_of
 from .people import Ref, kin_group, name_phrase
 from .phrases import forms, is_name, is_place, kin_of, listed
@@ -89,6 +89,8 @@ def apply(clause: Clause) -> Iterator[Draft]:
     yield from naming.name_given(clause)
     yield from naming.birthday(clause)
     yield from naming.scheduled(clause)
+    yield from _diagnosed(clause)
+    yield from _seen(clause)
     if clause.subject is None:
         if frame.lemma == "be" and frame.complement is None:
             yield from whereabouts.located(clause)
@@ -110,6 +112,32 @@ def apply(clause: Clause) -> Iterator[Draft]:
         yield from _complement(clause, complement)
     if frame.lemma == "be" and frame.complement is None:
         yield from whereabouts.located(clause)
+
+
+def _diagnosed(clause: Clause) -> Iterator[Draft]:
+    """ "The doctor says it's tendonitis": what an "it" is that a doctor speaks of, the speaker has."""
+    frame = clause.frame
+    it = frame.subject is not None and frame.subject.text.lower() in ("it", "that")
+    if not it or frame.lemma != "be" or frame.complement is None or frame.tense != "present":
+        return
+    if not pattern("doctor_said", re.I).search(frame.sentence.doc.text[: frame.verb.idx]):
+        return
+    for each in conjuncts(frame.complement):
+        if any(form in words("conditions") or form in words("condition_nouns") for form in forms(each)):
+            was, clause.subject = clause.subject, Ref(clause.discourse.speaker)
+            yield from _say(clause, "health_condition", text_of(clause, each, deep=False))
+            clause.subject = was
+
+
+def _seen(clause: Clause) -> Iterator[Draft]:
+    """ "Tenby was gorgeous": who says what a place was like has been there."""
+    frame, place = clause.frame, clause.frame.subject
+    if place is None or not is_place(place) or not is_name(place) or frame.lemma != "be" or frame.tense != "past":
+        return
+    praised = frame.complement is not None and frame.complement.text.lower() in words("seen_as")
+    if praised and clause.status.kind == "actual" and not clause.status.negated:
+        what = text_of(clause, place, deep=False)
+        yield clause.draft("visited", what, rule="copula", subject=Ref(clause.discourse.speaker))
 
 
 def _say(clause: Clause, predicate: str, text: str, **more: Any) -> Iterator[Draft]:
@@ -221,7 +249,9 @@ def _married(clause: Clause, token: Token, status: str) -> Iterator[Draft]:
     predicate = {"married": "spouse", "engaged": "engaged_to"}.get(status)
     partners = [t for t in _arguments(clause, token, "to") if is_person(t)]
     if not partners and clause.frame.subject is not None:  # "me and Jonah got hitched"
-        partners = [t for t in conjuncts(clause.frame.subject)[0:] if is_name(t) and t != clause.frame.subject]
+        joined = conjuncts(clause.frame.subject)
+        mine = any(t.text.lower() in ("i", "me") for t in joined)
+        partners = [t for t in joined if is_name(t) and (mine or t != clause.frame.subject)]
     if predicate and partners:
         for each in partners:
             yield from _say(clause, predicate, entity_text(each, clause))
@@ -255,6 +285,7 @@ def _complement(clause: Clause, token: Token) -> Iterator[Draft]:
                 c.dep_ in ("nsubj",) and c.text.lower() in ("it", "that", "this") for c in clause.frame.verb.children
             )
             and not is_time(token)
+            and not _preps_of(token, "of")
             and not (number.text.isdigit() and int(number.text) > _OLDEST)
         ):
             yield from _say(clause, "has_age", number.text if unit in ("", "year") else text_of(clause, token))
@@ -327,6 +358,8 @@ def _is_kin(clause: Clause, kin: Token, name: Token | None) -> Iterator[Draft]:
     if found is None or subject is None:
         return
     if owner is not None and owner.name != subject.name:
+        if not subject.named and subject.plural:
+            return  # "They're my little buddies" may be said of turtles
         yield clause.draft(found[0], subject.name, rule="copula:kin", polarity=polarity(clause), subject=owner)
     elif owner is None and found[0] == "parent" and subject.type == "person":
         for each in _preps_of(kin, "of", "to"):

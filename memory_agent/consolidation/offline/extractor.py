@@ -118,6 +118,7 @@ class TurnReader:
                 self._one_pet(kept, draft)
         alike.thin(kept)
         alike.one_species(kept)
+        alike.once_disliked(kept)
         for draft, _, _ in kept.values():
             if draft.polarity == "+":
                 self.discourse.last[draft.subject, draft.predicate] = draft.object
@@ -150,7 +151,8 @@ class TurnReader:
     def _answers(self, sentence: Sentence, said: bool) -> Iterator[Draft]:
         """What the sentence says as the answer to the other speaker's question."""
         question, here = self.discourse.question, self.discourse
-        fragments = [] if said else list(answers.read(sentence, question, here))
+        apart = not said or answers.tacked_on(sentence)
+        fragments = list(answers.read(sentence, question, here)) if apart else []
         yield from fragments
         said = said or bool(fragments)
         expressions = dates.find(sentence.doc.text)

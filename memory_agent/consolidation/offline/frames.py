@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .parse import Sentence
 
 _SAME_IN_PAST = {"quit", "split", "hurt", "cut", "hit", "shut", "bet"}
+_NEARBY = {"near", "outside", "in", "around"}
 _SUBJECTS = ("nsubj", "nsubjpass", "csubj", "expl")
 _LEMMAS = {
     "'m": "be", "'re": "be", "ai": "be", "grew": "grow", "got": "get", "wed": "marry", "engaged": "engage",
@@ -123,6 +124,9 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
                 if inner.dep_ in ("pobj", "pcomp"):
                     for each in _conjuncts(counted(inner)):
                         yield (f"{prefix} {word}".strip(), each)
+            if word == "from":  # "from somewhere near Bergen", "from a village outside Fes"
+                below = [i for i in child.children if i.dep_ in ("pobj", "pcomp") and i.pos_ != "PROPN"] or [child]
+                yield from (("from", t) for each in below for near, t in _preps(each) if near in _NEARBY)
             if not list(child.children) and token.dep_ == "relcl" and child.i + 1 <= token.i + 2 and not prefix:
                 yield word, token.head  # "a shelter I volunteer at"
             yield from _preps(child, f"{prefix} {word}".strip())
@@ -130,11 +134,20 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
             yield from _preps(child, "" if child.text.lower() in ("here", "there") else child.text.lower())
 
 
+def _before_date(token: Token) -> Token:
+    """ "A choir" where the parser took "a choir last autumn" for one phrase; any other noun itself."""
+    if token.lemma_.lower() in words("calendar") and any(
+        c.text.lower() in ("last", "this", "next") for c in token.lefts
+    ):
+        return next((c for c in token.lefts if c.dep_ in ("nmod", "compound") and c.pos_ == "NOUN"), token)
+    return token
+
+
 def _arguments(frame: Frame, token: Token) -> None:
     for child in token.children:
         dep = child.dep_
         if dep == "dobj" and frame.object is None:
-            frame.object = counted(child)
+            frame.object = _before_date(counted(child))
         elif dep == "dative" and child.pos_ in ("PRON", "PROPN", "NOUN"):
             frame.receiver = child
         elif dep in ("attr", "acomp", "oprd"):
@@ -273,8 +286,9 @@ def _inherit(frame: Frame) -> None:
         and not frame.progressive
     ):
         frame.tense = parent.tense
-    if parent is not None and parent.lemma == "have" and parent.tense == "past" and verb.dep_ == "xcomp":
-        frame.tense = "past"  # "I had to sell it"
+    had_to = parent is not None and parent.lemma == "have" and parent.tense == "past"
+    if parent is not None and verb.dep_ == "xcomp" and (had_to or parent.verb.text.lower() == "got"):
+        frame.tense = "past"  # "I had to sell it", "I got to teach a class"
     if frame.subject is None and (
         parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")
     ):

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from .drafts import Draft
+from .frames import Frame
 from .lexicon import pattern, words
 from .people import Ref
-from .phrases import dated, kin_of, listed, noun_phrase, verb_phrase
+from .phrases import dated, is_name, kin_of, listed, noun_phrase, verb_phrase
 from .rules import Clause
 
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
 _FREQUENCY = pattern("frequency", re.I)
+_ASKED_PASTIME = pattern("asked_pastime", re.I)
 _VAGUELY = re.compile(r"always|usually|normally|typically|every time", re.I)
 
 
@@ -28,10 +34,17 @@ def _has_content(clause: Clause) -> bool:
         for t in held
         if t.pos_ in ("NOUN", "PROPN", "VERB")
         and not dated(t, clause.dates)
-        and not listed(t, "generic")
-        and t.text.lower() not in words("generic")
+        and (_specified(t) or not (listed(t, "generic") or t.text.lower() in words("generic")))
     ]
     return bool(solid)
+
+
+def _specified(token: Token) -> bool:
+    """ "A short story about a lighthouse": a noun that says little, with a phrase that says what it is."""
+    inner = (o for c in token.children if c.dep_ == "prep" for o in c.children if o.dep_ == "pobj")
+    return token.pos_ == "NOUN" and any(
+        o.pos_ in ("NOUN", "PROPN") and not listed(o, "generic") and not listed(o, "abstract") for o in inner
+    )
 
 
 def _addressed(clause: Clause) -> bool:
@@ -85,7 +98,8 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
     becoming = kind == "goal" and frame.complement is not None and frame.complement.pos_ == "NOUN"
     if frame.verb.pos_ == "AUX" and not becoming:
         return
-    if frame.infinitive is not None and frame.infinitive.pos_ == "VERB" and frame.lemma != "learn":
+    bound = frame.lemma in ("go", "move", "travel", "fly", "return", "drive") and bool(frame.preps)
+    if frame.infinitive is not None and frame.infinitive.pos_ == "VERB" and frame.lemma != "learn" and not bound:
         return  # its complement says what is meant
     vague = frame.object is not None and (frame.object.pos_ == "PRON" or listed(frame.object, "generic"))
     if vague and clause.point is None and not any(t.pos_ == "PROPN" for _, t in frame.preps):
@@ -97,6 +111,7 @@ def _intended(clause: Clause, said: bool) -> Iterator[Draft]:
         return
     if frame.lemma in words("empty_verbs") - words("light_verbs") - {"meet", "be", "become"} or (
         not (_has_content(clause) or becoming or frame.lemma == "learn")
+        and not (frame.lemma == "stay" and clause.until is not None)
         and frame.lemma not in ("camp", "move", "marry", "retire", "travel", "propose", "hike", "swim", "volunteer")
         and not (when and frame.lemma in ("open", "start", "graduate", "perform", "leave", "defend", "return", "visit"))
     ):
@@ -124,19 +139,25 @@ def _frequency(clause: Clause) -> re.Match[str] | None:
 
 def _habit(clause: Clause) -> Iterator[Draft]:
     frame = clause.frame
-    if frame.tense not in ("present", "base") or frame.verb.pos_ == "AUX":
+    lately = frame.progressive and frame.tense == "perfect"  # "I've been training every morning"
+    if (frame.tense not in ("present", "base") and not lately) or frame.verb.pos_ == "AUX":
         return
     if clause.subject is not None and clause.subject.type == "animal":
         return
     if frame.object is not None and (listed(frame.object, "abstract") or listed(frame.object, "generic")):
         return
-    if frame.progressive or frame.verb.dep_ in ("xcomp", "pcomp", "acl", "relcl") or frame.verb.tag_ == "VBG":
+    hanging = frame.verb.dep_ in ("xcomp", "ccomp", "pcomp", "acl", "relcl") and not lately
+    hanging = hanging or (frame.verb.tag_ == "VB" and any(c.tag_ == "TO" for c in frame.verb.lefts))
+    if hanging or (not lately and (frame.progressive or frame.verb.tag_ == "VBG")):
         return
     if frame.object is not None and frame.object.pos_ == "PRON":
         return
     if any(c.text.lower() == "never" for c in frame.verb.lefts) and frame.object is not None:
         if frame.object.pos_ in ("NOUN", "PROPN") and frame.lemma not in words("empty_verbs") - words("light_verbs"):
             yield clause.draft("habit", _phrase(clause), polarity="-", rule="habit", confidence=0.7)
+        return
+    if _ASKED_PASTIME.search(clause.discourse.question) and _pastime(clause):
+        yield clause.draft("hobby", _phrase(clause), rule="answer", confidence=0.7)
         return
     found = _frequency(clause)
     outing = frame.lemma == "go" and any(word == "to" and t.pos_ in ("NOUN", "PROPN") for word, t in frame.preps)
@@ -148,13 +169,13 @@ def _habit(clause: Clause) -> Iterator[Draft]:
         return
     if found and (
         frame.infinitive is not None
-        or frame.lemma in words("empty_verbs") - words("light_verbs") - {"have"}
+        or (frame.lemma in words("empty_verbs") - words("light_verbs") - {"have"} and not _done_by_name(frame))
         or (frame.subject is not None and frame.subject.text.lower() == "we")
     ):
         return
     if (
         found
-        and (frame.object is not None or frame.preps or frame.lemma in ("run", "swim", "meditate", "jog"))
+        and (frame.object is not None or frame.preps or frame.lemma in words("sports_verbs"))
         and not clause.status.negated
     ):
         inner = next((c for c in frame.verb.rights if c.tag_ == "VBG" and c.dep_ in ("xcomp", "advcl", "acl")), None)
@@ -166,6 +187,25 @@ def _habit(clause: Clause) -> Iterator[Draft]:
         yield clause.draft(
             "habit", frame.sentence.written(sorted(set(tokens), key=lambda t: t.i)), rule="habit", confidence=0.7
         )
+
+
+def _pastime(clause: Clause) -> bool:
+    """Whether the clause can answer what somebody does for pleasure: "I go for long walks"."""
+    frame, subject = clause.frame, clause.subject
+    own = subject is not None and subject.name == clause.discourse.speaker
+    idle = frame.lemma in words("empty_verbs") - {"go", "do", "take", "listen", "watch"}
+    return (
+        own
+        and not idle
+        and not clause.status.negated
+        and (_has_content(clause) or frame.lemma in words("sports_verbs"))
+    )
+
+
+def _done_by_name(frame: Frame) -> bool:
+    """ "I do long rides on Sundays": an empty verb whose object says what is done."""
+    held = frame.object
+    return frame.lemma == "do" and held is not None and held.pos_ == "NOUN" and not listed(held, "generic")
 
 
 def _deed(clause: Clause) -> Iterator[Draft]:
@@ -186,6 +226,11 @@ def _deed(clause: Clause) -> Iterator[Draft]:
     phrase = _deed_phrase(clause)
     if phrase:
         yield clause.draft("did", phrase, rule="deed", confidence=0.7)
+    if phrase and frame.lemma in ("open", "start", "found", "launch") and frame.object is not None:
+        founded = listed(frame.object, "shop") or listed(frame.object, "company")
+        if founded and not frame.passive:
+            what = frame.sentence.written(noun_phrase(frame.object, clause.dates, deep=False))
+            yield clause.draft("owns", what, rule="deed", confidence=0.7)
 
 
 _WHEN = {"since", "when", "while", "until", "till", "before", "after"}
@@ -232,9 +277,22 @@ def _deed_phrase(clause: Clause) -> str:
     if frame.object.pos_ == "PRON" and not frame.preps:
         return ""
     empty = words("empty_verbs") - words("light_verbs")
-    if frame.lemma in empty or listed(frame.object, "abstract") or listed(frame.object, "generic"):
+    vague = listed(frame.object, "abstract") or listed(frame.object, "generic")
+    if frame.lemma in empty or (vague and not (done and _specified(frame.object))):
         return _phrase(clause) if done and when else ""
-    return _phrase(clause) if done or when or _own_doing(clause) else ""
+    return _phrase(clause) if done or when or _own_doing(clause) or _act(clause) else ""
+
+
+def _act(clause: Clause) -> bool:
+    """Any verb of doing, in a main clause and over, that a thing of its own was done to: "swallowed a sock"."""
+    frame, held = clause.frame, clause.frame.object
+    if frame.tense != "past" or frame.verb.tag_ != "VBD" or held is None or held.pos_ not in ("NOUN", "PROPN"):
+        return False
+    if frame.verb.dep_ not in ("ROOT", "conj", "ccomp") or (frame.parent is not None and frame.verb.dep_ == "ccomp"):
+        return False
+    if frame.lemma in words("empty_verbs") | words("talk_verbs") | words("stirring_verbs"):
+        return False
+    return is_name(held) or any(c.dep_ in ("det", "poss", "nummod", "compound") for c in held.children)
 
 
 def _own_doing(clause: Clause) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from spacy.tokens import Token
 
 
+_PART_OF_A_NAME = {"maiden", "last", "middle", "full", "first", "real", "family", "birth"}
+
+
 def polarity(clause: Clause) -> Polarity:
     """The polarity the clause's standing gives it."""
     return "-" if clause.status.negated else "+"
@@ -96,7 +99,7 @@ def called(clause: Clause) -> Iterator[Draft]:
         clause.discourse.note(Ref(written, "animal" if animal else "person", subject.gender, relation=subject.relation))
         if animal and subject.relation[2] not in ("pet", "pets"):
             yield clause.draft("species", subject.relation[2], rule="copula:name", subject=Ref(written, "animal"))
-    else:
+    elif clause.frame.subject is None or clause.frame.subject.text.lower() not in ("we", "they"):
         yield clause.draft("has_name", written, rule="copula:name")
 
 
@@ -107,6 +110,11 @@ def name_given(clause: Clause) -> Iterator[Draft]:
     if frame.lemma != "be" or subject is None or subject.lemma_.lower() != "name" or frame.complement is None:
         return
     holder_token = next((c for c in subject.children if c.dep_ == "poss"), None)
+    if holder_token is not None and any(c.text.lower() in _PART_OF_A_NAME for c in subject.lefts):
+        whose = clause.resolver.resolve(holder_token)
+        if whose is not None and is_name(frame.complement):
+            yield clause.draft("has_name", name_phrase(frame.complement, frame.sentence), rule="name", subject=whose)
+        return
     if holder_token is not None and holder_token.pos_ == "NOUN":
         yield from _relation_named(clause, holder_token, frame.complement)
         return
@@ -130,6 +138,8 @@ def name_given(clause: Clause) -> Iterator[Draft]:
                 )
         elif predicate := _asked_about(here.question):
             yield clause.draft(predicate, written, rule="name", subject=Ref(here.speaker))
+        elif owner != "its":  # who "he" is, is not known; what he is called, from here on is
+            here.note(Ref(written, "person", {"his": "m", "her": "f"}.get(owner, "")))
 
 
 def _relation_named(clause: Clause, holder: Token, complement: Token) -> Iterator[Draft]:

@@ -174,11 +174,14 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
             ]
     if not names and token.dep_ == "appos" and is_name(token.head):
         names = [token.head]
+    if any(t.text.lower() in ("stuffed", "plush", "toy", "plushie", "balloon", "inflatable") for t in token.lefts):
+        return
     owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
     verb = token.head
     if owner is None and token.dep_ in ("dobj", "attr") and verb.lemma_.lower() in _KEEPING and not _unreal(verb):
         subject = next((c for c in verb.children if c.dep_ == "nsubj"), None)
-        owner = resolver.resolve(subject) if subject is not None else None
+        gift = {t.text.lower() for t in token.doc[token.i : token.i + 3]} >= {"for", "you"}
+        owner = resolver.resolve(subject) if subject is not None and not gift else None
     kind = next((f for f in forms(token) if f in words("animals")), token.lemma_.lower())
     for each in names:
         written = name_phrase(each, sentence)

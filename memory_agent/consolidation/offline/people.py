@@ -6,7 +6,7 @@ and, for each subject and predicate, the last object ("I don't work there anymor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,10 @@ _HE, _SHE, _THEY = (
     {"they", "them", "their", "theirs"},
 )
 _IT = {"it", "its", "itself"}
-_ROLES_WITHOUT_OWNER = {"boss", "manager", "landlord", "landlady", "supervisor", "flatmate", "roommate", "housemate"}
+_ROLES_WITHOUT_OWNER = {
+    "boss", "manager", "landlord", "landlady", "supervisor", "flatmate", "roommate", "housemate",
+    "neighbour", "neighbours", "neighbor", "neighbors",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,21 @@ class Discourse:
         self.people = [*[p for p in self.people if p.name != ref.name][-30:], ref]
 
     def recent(
-        self, gender: str = "", *, plural: bool = False, types: tuple[str, ...] = ("person", "animal")
+        self,
+        gender: str = "",
+        *,
+        plural: bool = False,
+        types: tuple[str, ...] = ("person", "animal"),
+        but: Collection[str] = (),
     ) -> Ref | None:
-        """The latest mention that a pronoun of that gender and number can stand for."""
+        """The latest mention that a pronoun of that gender and number can stand for, other than those names."""
         for ref in reversed(self.people):
-            if ref.type in types and ref.plural == plural and (not gender or ref.gender in ("", gender)):
+            if (
+                ref.name not in but
+                and ref.type in types
+                and ref.plural == plural
+                and (not gender or ref.gender in ("", gender))
+            ):
                 return ref
         return None
 
@@ -166,6 +179,9 @@ class Resolver:
 
     def __init__(self, sentence: Sentence, discourse: Discourse) -> None:
         self.sentence, self.discourse = sentence, discourse
+        self._before = {ref.name for ref in discourse.people}
+        self._first: dict[str, int] = {}
+        """Where in this sentence somebody was first named."""
 
     def resolve(self, token: Token, *, remember: bool = True) -> Ref | None:
         """The referent of a noun or pronoun that can be a subject; None when it cannot be told."""
@@ -173,7 +189,7 @@ class Resolver:
         if low in ("mine", "ours"):
             return None  # "Mine's into dinosaurs" is of a child or a car, not of the speaker
         if token.pos_ == "PRON" or low in FIRST or low in _SECOND:
-            return self._pronoun(low)
+            return self._pronoun(low, token.i)
         kin, name = kin_group(token)
         if kin is None and name is None and (below := name_below(token)) is not None:
             name = token = below
@@ -185,18 +201,21 @@ class Resolver:
             ref = self._thing(token)
         if ref is not None and remember:
             self.discourse.note(ref)
+            self._first.setdefault(ref.name, token.i)
         return ref
 
-    def _pronoun(self, low: str) -> Ref | None:
+    def _pronoun(self, low: str, at: int) -> Ref | None:
         here = self.discourse
+        # "She moved back in with her mum": a pronoun is not whom the sentence names first after it.
+        later = {name for name, i in self._first.items() if i > at and name not in self._before}
         if low in FIRST:
             return Ref(here.speaker)
         if low in _HE:
-            return here.recent("m")
+            return here.recent("m", but=later)
         if low in _SHE:
-            return here.recent("f")
+            return here.recent("f", but=later)
         if low in _THEY:
-            return here.recent(plural=True) or None
+            return here.recent(plural=True, but=later)
         if low in _IT:
             return here.recent(types=("animal", "organisation"))
         return None

@@ -169,13 +169,17 @@ def verb_phrase(verb: Token, skip: list[Expression], *, with_verb: bool = True, 
     for child in verb.rights:
         if dated(child, skip) or child.text.lower() in ("too", "also", "though", "again", "there", "here"):
             continue
-        if child.dep_ in ("dobj", "attr", "oprd", "acomp", "dative") and child.pos_ != "PRON":
+        if child.dep_ == "dative" and child.pos_ == "ADP":
+            held = next((t for t in child.children if t.dep_ == "pobj"), None)
+            if held is not None and held.pos_ in ("NOUN", "PROPN"):
+                kept += [child, *noun_phrase(held, skip, deep=False)]
+        elif child.dep_ in ("dobj", "attr", "oprd", "acomp", "dative") and child.pos_ != "PRON":
             kept += noun_phrase(child, skip)
             left -= 1 if any(t.dep_ == "prep" for t in kept) else 0
         elif child.dep_ == "advmod" and child.text.lower() == "back":
             kept += [t for t in child.subtree if not dated(t, skip)]
         elif child.dep_ == "prt" or (
-            child.dep_ == "advmod" and child.text.lower() in ("back", "up", "out", "off", "away")
+            child.dep_ == "advmod" and child.text.lower() in ("back", "up", "out", "off", "away", "in", "down", "over")
         ):
             kept.append(child)
         elif child.dep_ in ("prep", "agent") and left > 0:

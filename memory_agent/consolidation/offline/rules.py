@@ -23,6 +23,7 @@ from .frames import Frame, conjuncts
 from .lexicon import data, pattern, words
 from .people import Discourse, Ref, Resolver, name_below, name_phrase
 from .phrases import is_name, is_place, noun_phrase, verb_phrase
+from .regard import at_hand, for_you
 from .status import Status
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             return []
         return list(conjuncts(token))
     if arg == "ccomp":
-        return [frame.clausal] if frame.clausal is not None else []
+        said = frame.clausal  # one that stands before its verb is a comma splice
+        return [said] if said is not None and said.i > frame.verb.i else []
     if arg.startswith("@"):
         wanted = arg[1:].split("|")
         return [
@@ -297,6 +299,8 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
         return None  # "Loving the new look!" is praise
     if frame.dropped and frame.lemma in ("love", "like", "enjoy", "appreciate") and _the(frame.object):
         return None  # and so is "Love the red and blue"
+    if predicate in ("likes", "favourite") and at_hand(clause.frame):
+        return None
     if frame.auxiliaries & {"would", "'d"} and frame.lemma in ("like", "love", "prefer", "enjoy", "hate"):
         return None
     if status.kind in ("goal", "duty", "planned"):
@@ -305,7 +309,8 @@ def _standing(clause: Clause, rule: Rule) -> tuple[str, Polarity, Modality] | No
         return predicate, "+", rule.get("modality", "actual")
     past = rule.get("past")
     meanwhile = frame.verb.tag_ == "VBG" and frame.verb.dep_ == "advcl"  # "sprained it playing squash"
-    gone = (frame.tense == "past" and clause.since is None and not meanwhile) or status.ended
+    begun = frame.verb.dep_ == "xcomp" and frame.parent is not None and frame.parent.lemma in ("start", "begin", "take")
+    gone = (frame.tense == "past" and clause.since is None and not meanwhile and not begun) or status.ended
     if frame.ended:
         return predicate, "-", "actual"
     if gone and past:
@@ -378,7 +383,8 @@ def _apply(clause: Clause) -> Iterator[Draft]:
             if standing is None:
                 continue
             draft = _build(clause, rule, token, standing, subject)
-            if draft is not None:
+            kept = draft is not None and draft.predicate in ("has_pet", "owns")
+            if draft is not None and not (kept and (subject.type == "animal" or for_you(clause.frame))):
                 yield draft
                 yield from located(clause, draft, token)
 
@@ -393,6 +399,8 @@ def located(clause: Clause, draft: Draft, token: Token) -> Iterator[Draft]:
     for prep in (c for c in token.children if c.dep_ == "prep" and c.text.lower() == "in"):
         for place in (c for c in prep.children if c.dep_ == "pobj" and (is_place(c) or is_name(c))):
             where = clause.frame.sentence.written(noun_phrase(place, clause.dates, deep=False))
+            if not where:
+                continue  # "a job at a brewery in August"
             yield Draft(draft.object, "located_in", where, subject_type="organisation", rule="site", position=token.i)
 
 
@@ -442,6 +450,9 @@ def _build(
         text = _owed(clause, token)
     if not text or text.casefold() == subject.name.casefold():
         return None
+    together = {"married": "spouse", "engaged": "engaged_to"}.get(text) if predicate == "relationship_status" else None
+    if together and (other := _other_half(clause)) is not None:  # "Mia and I got engaged"
+        predicate, text, subject = together, other, Ref(clause.discourse.speaker)
     lifelong = clause.frame.tense == "perfect" and clause.frame.progressive
     if predicate == "works_on" and lifelong and pattern("since_youth", re.I).search(clause.frame.sentence.doc.text):
         predicate, text = "hobby", clause.frame.sentence.written(verb_phrase(clause.frame.verb, clause.dates))

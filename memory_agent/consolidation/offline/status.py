@@ -95,6 +95,8 @@ def _own(frame: Frame, future: bool) -> Kind:
         return "planned"  # "is getting married in May"
     if frame.tense == "present" and future and frame.lemma in cue("timetabled") and not frame.dropped:
         return "planned"
+    if frame.dropped and "do" in aux and frame.negated:
+        return "none"  # "Don't miss a beat!"
     if (
         frame.tense == "base"
         and frame.dropped
@@ -111,6 +113,8 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
     lemma, dep = parent.lemma, child.verb.dep_
     if dep in ("conj", "relcl", "parataxis", "dep", "appos", "acl") or _loose(child):
         return None
+    if lemma in ("feel", "seem", "look") and any(c.text.lower() == "like" for c in parent.verb.children):
+        return NONE  # "it feels like yesterday I put this dress on"
     if dep == "advcl":
         return Status("none") if parent.auxiliaries & {"would", "could"} else None
     bare_infinitive = child.verb.tag_ == "VB"
@@ -142,6 +146,8 @@ def _step(parent: Frame, child: Frame, kind: Kind) -> Status | None:
         )
     if lemma in ("dream",) and dep == "pcomp":
         return Status("goal", parent.negated)
+    if parent.verb.text.lower() == "got" and bare_infinitive:
+        return None  # "I got to teach a class"
     if bare_infinitive and dep == "xcomp" and lemma in cue("plan") and lemma not in cue("through"):
         return Status("planned", parent.negated)
     if lemma in ("plan", "look") and dep in ("pcomp", "xcomp"):

@@ -10,6 +10,9 @@ from typing import Any
 from .drafts import Draft
 from .lexicon import data, words
 
+_AFTERTHOUGHT = re.compile(
+    r"(?:,? \b(?:lately|recently|nowadays|too|as well|again|anymore|myself|though|right now))*$", re.I
+)
 Pattern = tuple[re.Pattern[str], dict[str, Any]]
 
 
@@ -69,8 +72,9 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
                     )
                     if groups.get("s"):
                         draft.subject = groups["s"]
-                    where = m.span(name) if groups.get(name) else m.span()
-                    yield draft, *where, bool(entry.get("date"))
+                    start, end = m.span(name) if groups.get(name) else m.span()
+                    end -= len(_AFTERTHOUGHT.search(text[start:end])[0])  # type: ignore[index]
+                    yield draft, start, end, bool(entry.get("date"))
                 if "fixed" in entry:
                     break
     if to_assistant:

@@ -17,10 +17,13 @@ _QUOTED = r"[\"“„«](?P<quote>[^\"“”„«»\n]{1,400})[\"”“»]"
 _EMOJI = (
     r"(?P<emoji>[\U0001F000-\U0001FAFF\u2600-\u27BF\u2190-\u21FF\uFE0F\u200D\u2B50\u2764]+|<3|:\)|:\(|;\)|:D|:P|xD)"
 )
+_CAPTION = r"(?P<caption>\[(?i:image|images|photo|picture|video|audio|gif|sticker|file|attachment)\b[^\]\n]{0,400}\])"
+"""What somebody else, or a machine, says of something sent along."""
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|approx|dept|no|tel|e\.g|i\.e|a\.m|p\.m)|\b[A-Z]|\w\.\w|str)\.$"
 )
-_BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|\s+[-–—]+\s+|…|;\s|—|\.\.+")
+_BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|\s+[-–—]+\s+|…|;\s|—|\.\.+|(?:^|:?\s)\(?\d\)\s")
+_TOLD = pattern("told_as_question", re.I)
 _TURNED = pattern("tacked_question", re.I)
 
 
@@ -69,9 +72,9 @@ def _spelling() -> tuple[re.Pattern[str], dict[str, str]]:
     names = _any(n.capitalize() for n in words("male_names") | words("female_names"))
     after_is = data("patterns")["is_before"]
     found = re.compile(
-        rf"{_QUOTED}|{_EMOJI}"
+        rf"{_QUOTED}|{_EMOJI}|{_CAPTION}"
         rf"|(?<![\w'-])(?P<word>(?i:{informal}))(?![\w@'-]|\.\w)"
-        rf"|(?P<is>(?<=[a-z])'s(?= (?:{after_is})\b)|(?<=name)'s(?= ))"
+        rf"|(?P<is>(?<=[a-z])(?<!master)(?<!bachelor)'s(?= (?:{after_is})\b)|(?<=name)'s(?= ))"
         r"|(?P<drop>(?<=\bbeen )busy (?=\w+ing\b))"
         rf"|(?<![\w'-])(?P<kin>(?i:{kin}),? (?:called |named )?)"
         r"(?P<called>(?!(?:I|Mr|Mrs|Ms|Dr|Miss|Prof|Frau|Herr)\b)[A-Z][\w-]+)(?![\w-])"
@@ -107,6 +110,8 @@ def _replacement(m: re.Match[str], spelt: dict[str, str], text: str) -> tuple[st
         before = text[: m.start()].rstrip()
         stop = before and before[-1].isalnum() and (not after or after[0].isupper())
         return ("." if stop else ""), m.start(), m.end()
+    if m["caption"] is not None:
+        return ".", m.start(), m.end()
     if m["is"] is not None:
         return (" has" if text[m.end() :].startswith(" been ") else " is"), m.start(), m.end()
     if m["drop"] is not None:
@@ -182,7 +187,8 @@ def segments(text: Text) -> list[Segment]:
         end = b if mark.strip() and mark.strip()[0] in ".!?" else a
         if re.search(r"\w", regular[start:end]):
             lead = len(regular[start:end]) - len(regular[start:end].lstrip())
-            found.append(Segment(start + lead, end, "?" in mark, joined))
+            asked = "?" in mark and not _TOLD.search(regular[start + lead : a])
+            found.append(Segment(start + lead, end, asked, joined))
         joined = bool(re.search(r"[-–—…]", mark))
         start = b
     return found

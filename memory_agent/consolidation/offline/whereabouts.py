@@ -62,7 +62,7 @@ def _being(clause: Clause, word: str, token: Token) -> Draft | None:
     )
     stay = lasting(clause)
     if word in _NEAR and place:
-        if word == "in" and tense == "future" and known:
+        if known and (tense == "future" or (tense == "present" and clause.ahead)) and word in ("in", "on", "near"):
             return clause.draft("plans", text_of(clause, token), modality="planned", rule="copula")
         if tense == "perfect" and stay:
             return _said(clause, "lives_in", text_of(clause, token))
@@ -106,6 +106,9 @@ def _state(clause: Clause, word: str, token: Token) -> Draft | None:
     subject, sentence = clause.subject, clause.frame.sentence
     assert subject is not None
     text = text_of(clause, token)
+    named = next((o for c in token.children if c.lemma_ in ("call", "name") for o in c.children if is_name(o)), None)
+    if word == "from" and named is not None and subject.type == "person":
+        return _said(clause, "from", text_of(clause, named))  # "from a tiny town called Ribe"
     if word == "from" and (is_place(token) or is_name(token)) and subject.type in ("person", "organisation"):
         return None if fits(token, "time|event", sentence) else _said(clause, "from", text)
     if word in ("in", "on") and subject.type == "organisation" and (is_place(token) or is_name(token)):
@@ -113,7 +116,7 @@ def _state(clause: Clause, word: str, token: Token) -> Draft | None:
     if word in ("in", "on") and fits(token, "group", sentence) and subject.type == "person" and not subject.plural:
         ended = clause.frame.tense == "past"
         return _said(clause, "member_of", text, ended) if not ended or clause.status.ended else None
-    if word == "in" and fits(token, "field", sentence) and clause.frame.tense == "present":
+    if word == "in" and fits(token, "field", sentence) and token.text != "it" and clause.frame.tense == "present":
         return _said(clause, "occupation", text)
     if word == "on" and fits(token, "med", sentence):
         return _said(clause, "takes_medication", text)
@@ -121,6 +124,8 @@ def _state(clause: Clause, word: str, token: Token) -> Draft | None:
         return clause.draft("diet", text, polarity="-", rule="copula")
     if word == "on" and fits(token, "diet", sentence):
         return _said(clause, "diet", text)
+    if word == "into" and any(c.dep_ == "dobj" and c.pos_ == "PRON" for c in token.children):
+        return None  # "into making this"
     if word == "into" and token.pos_ != "PRON" and not fits(token, "generic|abstract|person", sentence):
         return _said(clause, "likes", entity_text(token, clause))
     if word in ("to", "to the") and clause.frame.tense == "perfect" and (is_place(token) or is_name(token)):
