@@ -1,11 +1,11 @@
 """Fits the fusion weights of retrieval, and says what they are worth on conversations they have not seen.
 
-    python -m memory_agent.evaluation.fitting locomo:locomo10.json [--out weights.json] [--ablate]
+    python -m memory_agent.evaluation.fitting locomo:locomo10.json [--out FOLDER] [--ablate] [--page FOLDER]
 
 A logistic regression over the candidates that `retrieval.features` makes, each question weighing the
 same, with a ridge on standardised features, solved by Newton's method: no randomness, so the same
-data give the same file. The figure that counts is leave-one-conversation-out: each conversation is
-ranked with weights fitted on the others.
+data give the same file; and boosted trees over the same (`boosting`). The figure that counts is
+leave-one-conversation-out: each conversation is ranked with weights and trees fitted on the others.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from memory_agent.config import Settings
+from memory_agent.evaluation import boosting
 from memory_agent.evaluation.datasets import Conversation, Question, load
-from memory_agent.evaluation.ranking import Ranked, summary
+from memory_agent.evaluation.ranking import DEPTHS, Ranked, mean, summary
+from memory_agent.evaluation.report import Report, Table, command, keep, stamped
 from memory_agent.models.embedders import Embedder, load_embedder
 from memory_agent.records import Episode
 from memory_agent.retrieval.corpus import Corpus, Floats
 from memory_agent.retrieval.features import NAMES, candidates
-from memory_agent.retrieval.fusion import Weights
+from memory_agent.retrieval.fusion import FILE, FIXED, FIXED_AT, TREES, Weights
 from memory_agent.retrieval.index import text_of
 from memory_agent.retrieval.question import KINDS, read_question
+from memory_agent.retrieval.trees import Trees
 
 RIDGE = 0.01
-FIXED = {"assistant": -2.0}
-"""Weights that are set, not fitted: in LoCoMo no assistant speaks, and a memory of a person is asked about the
-person. Of 0, -0.5, -1, -2 and -4 this ranked one BEAM conversation best in its first ten by nDCG."""
 _STEPS = 30
 
 
@@ -80,12 +81,12 @@ def examples(conversation: Conversation, embedder: Embedder, *, first_named: boo
 
 
 def fit(rows: Sequence[Example], ridge: float = RIDGE, without: Sequence[str] = ()) -> Weights:
-    """Logistic regression over the candidates of `rows`, leaving out the features named in `without`.
+    """Logistic regression over the candidates of `rows`, leaving out the features named in `without`, without trees.
 
     The features in FIXED keep their weights, and the others are fitted beside them.
     """
     fixed = np.array([FIXED.get(name, 0.0) * (name not in without) for name in NAMES])
-    used = np.array([name not in without and name not in FIXED for name in NAMES])
+    used = np.array([name not in without for name in NAMES]) & ~FIXED_AT
     features = np.concatenate([row.features for row in rows]).astype(np.float64)
     relevant = np.concatenate([row.relevant for row in rows]).astype(np.float64)
     mean, spread = features.mean(axis=0), features.std(axis=0)
@@ -106,6 +107,13 @@ def fit(rows: Sequence[Example], ridge: float = RIDGE, without: Sequence[str] = 
     return Weights((values + fixed).astype(np.float32), float(weights[-1] - (values * np.where(used, mean, 0)).sum()))
 
 
+def grow(rows: Sequence[Example], weights: Weights) -> tuple[Weights, dict[str, Any]]:
+    """The weights with trees fitted on the same rows beside them, and those trees as data."""
+    features = np.concatenate([row.features for row in rows])
+    trees = boosting.boost(features, np.concatenate([row.relevant for row in rows]))
+    return replace(weights, trees=Trees.read(trees, NAMES)), trees
+
+
 def ranked(rows: Sequence[Example], weights: Weights) -> list[Ranked]:
     """Each question's candidates in the order the weights give."""
     found = []
@@ -115,12 +123,15 @@ def ranked(rows: Sequence[Example], weights: Weights) -> list[Ranked]:
     return found
 
 
-def left_out(folds: Sequence[Sequence[Example]], ridge: float = RIDGE, without: Sequence[str] = ()) -> list[Ranked]:
-    """Every conversation ranked by weights fitted on the others."""
+def left_out(
+    folds: Sequence[Sequence[Example]], ridge: float = RIDGE, without: Sequence[str] = (), *, trees: bool = False
+) -> list[Ranked]:
+    """Every conversation ranked by weights fitted on the others, and by trees as well where that is asked for."""
     found = []
     for i, fold in enumerate(folds):
         others = [row for j, other in enumerate(folds) if j != i for row in other]
-        found += ranked(fold, fit(others, ridge, without))
+        weights = fit(others, ridge, without)
+        found += ranked(fold, grow(others, weights)[0] if trees else weights)
     return found
 
 
@@ -146,7 +157,6 @@ GROUPS = {
     "neighbours": ("near-2", "near-1", "near+1", "near+2", "answers", "asks"),
     "sessions": ("session_bm25", "session_best", "session_three"),
     "speaker": ("speaker",),
-    "assistant": ("assistant",),
     "date": ("date",),
     "kind of turn": (*(name for name in NAMES if name.startswith("turn_")), "first"),
     "kind of question": tuple(name for name in NAMES if name.partition("_")[0] in KINDS),
@@ -155,35 +165,99 @@ GROUPS = {
 """Features that are left out together in the ablation."""
 
 
+_SHOWN = (*(f"recall@{k}" for k in DEPTHS), "ndcg@10", "session_hit@5")
+
+
+def _row(name: str, figures: Mapping[str, Any]) -> tuple[str | float, ...]:
+    return (name, *(float(figures[figure]) for figure in _SHOWN))
+
+
+def report(found: Mapping[str, Any], arguments: Sequence[str]) -> Report:
+    """What `main` found, as a page shows it."""
+    best = found["leave_one_conversation_out"]
+    arms = {"fusion, left out": best, "without the trees": found["linear"], **found.get("alone", {})}
+    tables = [
+        Table(
+            title="The fusion, and each arm alone",
+            columns=("", *_SHOWN),
+            rows=tuple(_row(*arm) for arm in arms.items()),
+        ),
+        Table(
+            title="By category, fusion left out",
+            columns=("", *_SHOWN),
+            rows=tuple(_row(*category) for category in best["by_category"].items()),
+        ),
+    ]
+    if "without" in found:
+        rows = {"nothing": found["linear"], **found["without"]}
+        title = "One group of features, or one rule, left out at a time (trees aside)"
+        tables.append(Table(title=title, columns=("left out", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
+    if "checks" in found:
+        rows = found["checks"]
+        title = "Conversations that nothing was fitted on, by the weights fitted on all of these"
+        tables.append(Table(title=title, columns=("", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
+    typed = command(["", *arguments]).replace("memory-agent", "python -m memory_agent.evaluation.fitting", 1)
+    seeds = (boosting.SEED,)
+    return stamped("recall", "Recall", tables=tables, seeds=seeds).model_copy(update={"command": typed})
+
+
+def _measured(conversations: Sequence[Conversation], embedder: Embedder, *, ablate: bool) -> tuple[Weights, Any, Any]:
+    """Weights and trees fitted on everything, and what they are worth left out."""
+    folds = [examples(conversation, embedder) for conversation in conversations]
+    found: dict[str, Any] = {"leave_one_conversation_out": summary(left_out(folds, trees=True))}
+    found["linear"] = summary(left_out(folds))
+    if ablate:
+        found["alone"] = {name: summary(alone(folds, columns)) for name, columns in ARMS.items()}
+        without = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
+        nobody = [examples(conversation, embedder, first_named=False) for conversation in conversations]
+        found["without"] = without | {"the first of two named": summary(left_out(nobody))}
+    rows = [row for fold in folds for row in fold]
+    return *grow(rows, fit(rows)), found
+
+
+def _checked(dataset: str, embedder: Embedder, weights: Weights) -> dict[str, Any]:
+    """What the weights are worth elsewhere, and without each of those that were set."""
+    rows = [row for conversation in load(dataset) for row in examples(conversation, embedder)]
+
+    def worth(weights: Weights) -> dict[str, float]:
+        return mean(ranked(rows, weights))
+
+    found = {"all": worth(weights), "without the trees": worth(replace(weights, trees=None))}
+    for name in FIXED:
+        values = np.where([other == name for other in NAMES], 0, weights.values).astype(np.float32)
+        found[f"without {name}"] = worth(replace(weights, values=values))
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; prints JSON."""
     parser = argparse.ArgumentParser(prog="python -m memory_agent.evaluation.fitting", description=__doc__)
     parser.add_argument("dataset", help="locomo:PATH or beam:DIR")
-    parser.add_argument("--out", type=Path, help="where to write the weights fitted on everything")
+    parser.add_argument("--out", type=Path, help="the folder to write weights and trees fitted on everything into")
+    parser.add_argument("--check", help="another data set, ranked by what was fitted on everything of the first")
+    parser.add_argument("--page", type=Path, help="keep the figures in this folder of pages (docs/benchmarks)")
     parser.add_argument(
         "--ablate", action="store_true", help="also the arms alone, and the fit without one group of features"
     )
     given = parser.parse_args(arguments)
-    conversations = load(given.dataset)
-    embedder = load_embedder(Settings.load())
-    folds = [examples(conversation, embedder) for conversation in conversations]
-    figures = summary(left_out(folds))
-    report: dict[str, object] = {"leave_one_conversation_out": figures}
-    if given.ablate:
-        report["alone"] = {name: summary(alone(folds, columns)) for name, columns in ARMS.items()}
-        without = {name: summary(left_out(folds, without=group)) for name, group in GROUPS.items()}
-        nobody = [examples(conversation, embedder, first_named=False) for conversation in conversations]
-        report["without"] = without | {"the first of two named": summary(left_out(nobody))}
+    conversations, embedder = load(given.dataset), load_embedder(Settings.load())
+    weights, trees, found = _measured(conversations, embedder, ablate=given.ablate)
+    if given.check:
+        found["checks"] = _checked(given.check, embedder, weights)
     if given.out:
-        weights = fit([row for fold in folds for row in fold])
         content = {
             "fitted_on": [conversation.id for conversation in conversations],
-            "leave_one_conversation_out": figures,
+            "leave_one_conversation_out": found["leave_one_conversation_out"],
             "bias": round(weights.bias, 5),
             "weights": {name: round(float(value), 5) for name, value in zip(NAMES, weights.values, strict=True)},
         }
-        given.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    json.dump(report, sys.stdout, indent=1)
+        (given.out / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        boosting.write(trees, given.out / TREES)
+    if given.page:
+        ablate = ["--ablate"] if given.ablate else []
+        check = ["--check", given.check] if given.check else []
+        keep(report(found, [given.dataset, *ablate, *check]), given.page)
+    json.dump(found, sys.stdout, indent=1)
     sys.stdout.write("\n")
     return 0
 

@@ -260,6 +260,26 @@ def report(rows: Sequence[Mapping[str, Any]]) -> Report:
         rows=tuple((n, name, *(one[f] for f in figures)) for n, name, one in everybody),
     )
 
+    ours = (
+        "filtered_p50_ms", "filtered_p95_ms", "own_writes_seen", "after_a_write_p50_ms", "open_and_first_search_s",
+    )  # fmt: skip
+    peers = list(rows[0]["peers"]) if rows else []
+    more = Table(
+        title="memory-agent further: a filter that leaves 1 %, own writes, opening; how p95 grew from the size before, "
+        "its p50 over the others'",
+        columns=(
+            "turns", "filtered p50 ms", "filtered p95 ms", "own writes found", "p50 ms after a write",
+            "open and first search s", "growth of p95", "square root", *(f"p50 over {name}" for name in peers),
+        ),
+        rows=tuple(
+            (
+                row["n"], *(row[name] for name in ours), row.get("growth", {}).get("p95"),
+                row.get("growth", {}).get("sqrt_n"), *(row["ratios"][name] for name in peers),
+            )
+            for row in rows
+        ),
+    )  # fmt: skip
+
     def over_size(name: str, figure: str, title: str, unit: str, aim: float | None = None) -> Plot:
         points: dict[str, tuple[tuple[float, float], ...]] = {}
         for n, who, one in everybody:
@@ -273,7 +293,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> Report:
         over_size("add", "adds_per_s", "Turns taken in, durably", "turns a second", 1500),
         over_size("memory", "rss_mb", "Peak memory of the process", "MB", 1000),
     ]
-    return stamped("scale", "Scale", tables=[table], plots=drawn)
+    return stamped("scale", "Scale", tables=[table, more], plots=drawn)
 
 
 def _contest(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -37,9 +37,17 @@ _NUMBER = re.compile(
 _FIRST_PERSON = re.compile(r"\b(?:i|my|me|we|our|us|i['’]\w+|we['’]\w+|mine)\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[a-z,;'\"] )[\"']?[A-Z][a-z]+")
 _LONG_TURN = 150
+_STANDING = re.compile(
+    r"\b(?:always|never|from now on)\b[^.?!\n]*\b(?:when(?:ever)?|if|every time) (?:i|you|we)\b"
+    r"|\b(?:when(?:ever)?|every time) i ask\b",
+    re.IGNORECASE,
+)
 
-TRAITS = ("question", "time", "number", "first_person", "name", "length")
-"""What a turn is like, whatever is asked: one column each, 0 to 1."""
+TRAITS = ("question", "time", "number", "first_person", "name", "length", "standing")
+"""What a turn is like, whatever is asked: one column each, 0 to 1.
+
+`standing` is a wish for all times ("always ... when I ask").
+"""
 
 
 def traits(content: str, size: int) -> tuple[float, ...]:
@@ -51,6 +59,7 @@ def traits(content: str, size: int) -> tuple[float, ...]:
         float(bool(_FIRST_PERSON.search(content))),
         min(len(_NAME.findall(content)), 4) / 4,
         float(np.log1p(min(size, _LONG_TURN)) / np.log1p(_LONG_TURN)),
+        float(bool(_STANDING.search(content))),
     )
 
 

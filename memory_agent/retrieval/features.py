@@ -33,6 +33,8 @@ EXACT = 250_000
 _FEW = 0.2
 """Share of the vectors up to which copying them out is faster than comparing all."""
 _SAMPLE = 2000
+_OPENING = 24
+"""Turns within which a session's beginning is looked for."""
 _TINY = 1e-6
 
 Nearest = Callable[[Vectors, int], list[str]]
@@ -299,6 +301,7 @@ class _Scorer:
             "speaker": self._speaker_match(pool),
             "assistant": (~columns.user[pool]).astype(np.float32) * (not self._question.of_assistant),
             "date": self._date_match(pool),
+            "opening": self._opening(pool),
             "first": (before < 0).astype(np.float32),
             **self._session_scores(pool),
             **self._coverage(pool, before, after),
@@ -307,6 +310,7 @@ class _Scorer:
             found[f"near{step:+d}"] = self.base_of(_step(columns, pool, step))
         traits = {name: columns.traits[pool, i] for i, name in enumerate(TRAITS)}
         found.update({f"turn_{name}": column for name, column in traits.items()})
+        found["turn_standing"] = traits["standing"] * self._to_assistant(pool)
         asked_before = np.where(before >= 0, columns.traits[before, 0], 0)
         found["answers"] = asked_before * found["near-1"]
         found["asks"] = traits["question"] * found["near+1"]
@@ -340,6 +344,26 @@ class _Scorer:
             return np.asarray(user[pool] != question.of_assistant, dtype=np.float32)
         return np.full(len(pool), 0.5, dtype=np.float32)
 
+    def _to_assistant(self, pool: Ints) -> Floats:
+        """1 for a person's turns in talk with an assistant."""
+        user = self._columns.user
+        return (user[pool] & (not user.all())).astype(np.float32)
+
+    def _opening(self, pool: Ints) -> Floats:
+        """Where a question goes over the whole talk with an assistant: how near the beginning of its session a person
+        said a turn, 1 for the first, 3/4 for the second, a half for the fourth.
+
+        What a session is about is said there, which no word of such a question names.
+        """
+        if not self._question.overall:
+            return np.zeros(len(pool), dtype=np.float32)
+        place, at = np.zeros(len(pool), dtype=np.int32), pool
+        for _ in range(_OPENING):
+            at = _step(self._columns, at, -1)
+            place += (at >= 0) & self._columns.user[at]
+        near = self._to_assistant(pool) * (at < 0)
+        return np.asarray(near * 3 / (3 + place), dtype=np.float32)
+
     def _date_match(self, pool: Ints) -> Floats:
         """1 for turns said in a month (and year) that the question names."""
         month = self._columns.month[pool]
@@ -353,7 +377,7 @@ class _Scorer:
 
 NAMES = (
     "bm25", "bm25_bare", "bm25_log", "cosine_full", "cosine_bare", "cosine_raw", "window_bm25", "window_cosine", "rank",
-    "speaker", "assistant", "date", "first", "session_bm25", "session_best", "session_three",
+    "speaker", "assistant", "date", "opening", "first", "session_bm25", "session_best", "session_three",
     "covered", "window_covered", "rarest",
     "near-2", "near-1", "near+1", "near+2", *(f"turn_{name}" for name in TRAITS), "answers", "asks",
     "when_time", "many_number", "where_name", "who_name",

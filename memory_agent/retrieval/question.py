@@ -34,6 +34,11 @@ _OF_ASSISTANT = re.compile(
     r"|\byour (?:earlier )?(?:answer|advice|suggestions?|recommendations?|reply|response)\b",
     re.I,
 )
+_OVERALL = re.compile(
+    r"\b(?:across|throughout|over)\b[^?.]*\b(?:conversations?|sessions?|chats?|requests|discussions?)\b"
+    r"|\b(?:in (?:what|which)|list|walk me through)\b[^?.]*\border\b",
+    re.I,
+)
 
 
 Tense = Literal["present", "past", "former"]
@@ -59,6 +64,8 @@ class Question:
     years: frozenset[int]
     of_assistant: bool
     """Whether it asks for what the assistant said."""
+    overall: bool
+    """Whether it asks over the whole course of the talk ("in which order", "across our conversations")."""
     tense: Tense
     """Whether it asks for what is so, for what was or happened, or for what was so and no longer is."""
 
@@ -88,6 +95,7 @@ def read_question(text: str, speakers: Iterable[str]) -> Question:
         months=frozenset(_MONTHS[word] for word in words if word in _MONTHS),
         years=frozenset(int(year) for year in _YEAR.findall(text)),
         of_assistant=bool(_OF_ASSISTANT.search(text)),
+        overall=bool(_OVERALL.search(text)),
         tense="former" if _FORMER.search(text) else "past" if _PAST.search(text) else "present",
     )
 

@@ -103,8 +103,14 @@ def test_dynamics_and_scale_are_drawn_from_what_they_found() -> None:
     assert lived.seeds == (7,)
     assert "| current | 0.900 | 10 | 0.980 |" in markdown(lived)
     figures = {"p50_ms": 1.0, "p95_ms": 2.0, "adds_per_s": 9.0, "rss_mb": 1.0, "disk_mb": 1.0, "found": 1.0}
-    grown = scale.report([{"n": n, **figures, "peers": {"numpy": figures}} for n in (10, 100)])
-    assert len(grown.tables[0].rows) == 4
+    ours = dict.fromkeys(
+        ("filtered_p50_ms", "filtered_p95_ms", "own_writes_seen", "after_a_write_p50_ms", "open_and_first_search_s"),
+        1.0,
+    )
+    beside = {"peers": {"numpy": figures}, "ratios": {"numpy": 1.5}}
+    grown = scale.report([{"n": n, **figures, **ours, **beside} for n in (10, 100)])
+    assert [len(table.rows) for table in grown.tables] == [4, 2]
+    assert grown.tables[1].rows[1][-1] == 1.5
     for plot in (*lived.plots, *grown.plots):
         inside(plot.svg())
 

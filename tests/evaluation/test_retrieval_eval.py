@@ -11,7 +11,7 @@ import pytest
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation import retrieval
+from memory_agent.evaluation import boosting, fitting, retrieval
 from memory_agent.evaluation.datasets import Question, load
 from memory_agent.evaluation.fitting import examples, fit, left_out
 from memory_agent.evaluation.ranking import Ranked, scores, summary
@@ -145,8 +145,24 @@ def test_a_fit_finds_the_feature_that_tells(tmp_path: Path) -> None:
     row = folds[0][0]
     best = row.ids[int(weights.logits(row.features).argmax())]
     assert best == "D1:1"
-    assert len(left_out(folds)) == 4
+    assert len(left_out(folds)) == len(left_out(folds, trees=True)) == 4
     assert fit(folds[0], without=NAMES).values.any() == False  # noqa: E712
+
+
+def test_the_fit_is_one_command_that_writes_weights_trees_and_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fitting, "load_embedder", lambda settings: Embedder(HashEmbedder(), "hash"))
+    data = locomo(tmp_path, LOCOMO, {**LOCOMO, "sample_id": "c2"})
+    words = [data, "--ablate", "--check", beam(tmp_path), "--out", str(tmp_path), "--page", str(tmp_path)]
+    assert fitting.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"leave_one_conversation_out", "linear", "alone", "without", "checks"}
+    assert set(json.loads((tmp_path / "weights.json").read_text())["weights"]) == set(NAMES)
+    assert len(json.loads((tmp_path / "trees.json").read_text())["trees"]) == boosting.ROUNDS
+    page = (tmp_path / "recall.md").read_text()
+    assert "python -m memory_agent.evaluation.fitting locomo:locomo.json --ablate --check beam:beam" in page
+    assert str(tmp_path) not in page
 
 
 @pytest.mark.model

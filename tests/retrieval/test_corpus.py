@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_agent.evaluation.synthetic import WordVectors, questions, turn
 from memory_agent.records import Episode
 from memory_agent.retrieval import features
-from memory_agent.retrieval.corpus import Corpus, pairs
+from memory_agent.retrieval.corpus import TRAITS, Corpus, pairs, traits
 from memory_agent.retrieval.question import read_question
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -137,3 +137,15 @@ def test_a_large_space_asks_the_index_and_still_filters(corpus: Corpus, monkeypa
     found = features.candidates(corpus, question, vectors, lambda vector, most: ["t7", "t9", "gone"], allowed)
     assert 9 in found.documents
     assert 7 not in found.documents
+
+
+@pytest.mark.parametrize(
+    ("content", "standing"),
+    [
+        ("Always include version numbers when I ask about libraries.", 1.0),
+        ("From now on, if I mention a trip, give prices.", 1.0),
+        ("I have always loved the sea.", 0.0),
+    ],
+)
+def test_a_wish_for_all_times_is_told(content: str, standing: float) -> None:
+    assert traits(content, 8)[TRAITS.index("standing")] == standing

@@ -67,3 +67,17 @@ def test_whom_a_question_is_about(text: str, subject: str | None) -> None:
     question = read_question(text, ["Ben", "Maya"])
     assert question.subject == subject
     assert list(question.speakers) == sorted(question.speakers, key=lambda name: text.casefold().index(name.casefold()))
+
+
+@pytest.mark.parametrize(
+    ("text", "overall"),
+    [
+        ("In what order did I bring up the parts of my app?", True),
+        ("Can you list the order in which I mentioned them throughout our conversations?", True),
+        ("How many columns did I want to add across my requests?", True),
+        ("What did I order in the restaurant?", False),
+        ("What did I say in our last conversation?", False),
+    ],
+)
+def test_questions_over_the_whole_talk_are_told(text: str, overall: bool) -> None:
+    assert read_question(text, []).overall is overall

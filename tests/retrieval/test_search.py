@@ -332,3 +332,22 @@ def test_what_is_taken_in_but_not_embedded_yet_is_found_by_its_words() -> None:
         assert ids(memory, "Which colour is the umbrella?")[0] == "new"
         memory.add([{"role": "user", "content": "My hat is green.", "id": "newer"}])
         assert ids(memory, "Which colour is the umbrella?")[0] == "new"
+
+
+def said(memory: Memory, session: str, *turns: tuple[str, str]) -> None:
+    rows = [Turn(role=role, content=text, id=f"{session}:{n}") for n, (role, text) in enumerate(turns)]
+    memory.add(rows, session=session)
+
+
+def test_what_opens_a_session_is_lifted_where_a_question_goes_over_all_the_talk(tmp_path: Path) -> None:
+    with Memory.open(tmp_path, user="maya", embedder=HashEmbedder()) as memory:
+        chat = [(role, f"{role} on step {n} of the tracker") for n in range(15) for role in ("user", "assistant")]
+        said(memory, "one", ("user", "A budget tracker is what I want to build"), ("assistant", "Fine."), *chat)
+
+        def notes(question: str) -> dict[str, str]:
+            return {hit.record.id: hit.why.note for hit in memory.search(question, limit=64).hits}
+
+        over = notes("In which order did I bring up steps of the tracker across our conversations?")
+        assert "opening" in over["one:0"]
+        assert "opening" not in over["one:1"]
+        assert not any("opening" in note for note in notes("steps of the tracker").values())
