@@ -194,7 +194,7 @@ def report(found: Mapping[str, Any], arguments: Sequence[str]) -> Report:
         tables.append(Table(title=title, columns=("left out", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
     if "checks" in found:
         rows = found["checks"]
-        title = "Conversations that nothing was fitted on, by the weights fitted on all of these"
+        title = "A check on other talk, by what was fitted on all of these, and without each weight that is set"
         tables.append(Table(title=title, columns=("", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
     typed = command(["", *arguments]).replace("memory-agent", "python -m memory_agent.evaluation.fitting", 1)
     seeds = (boosting.SEED,)
