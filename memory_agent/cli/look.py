@@ -118,12 +118,15 @@ def write(file: Path, text: str) -> None:
 def _table(edges: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
+    from memory_agent.records import Fact
+    from memory_agent.semantic import ontology
+    from memory_agent.views import times
     from memory_agent.views.formats import edge_label
 
+    terms = ontology.load()
     table = Table("subject", "predicate", "object", "true", "status", box=None, pad_edge=False)
     for edge in edges:
-        until = edge["valid_to"] or ("now" if edge["status"] == "current" else "?")
-        when = f"{edge['valid_from'] or '?'} → {until}"
+        when = times.period(Fact.model_validate(edge), terms)
         table.add_row(escape(edge["subject"]), edge_label(edge), escape(edge["object"]), when, edge["status"])
     return table
 

@@ -19,6 +19,10 @@ def fact_table(facts: Sequence[Fact]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from memory_agent.semantic import ontology
+    from memory_agent.views import times
+
+    terms = ontology.load()
     table = Table("fact", "true", "status", "in whose words", box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
     for column, ratio in zip(table.columns, (5, 3, 2, 7), strict=True):
         column.ratio = ratio
@@ -28,15 +32,15 @@ def fact_table(facts: Sequence[Fact]) -> Table:
         what.append(fact.object, style="bold")
         if fact.modality != "actual":
             what.append(f" ({fact.modality})", style="italic")
-        since = str(fact.valid_from or "?")
-        until = str(fact.valid_to or ("now" if fact.status == "current" else "?"))
         said = Text()
         for source in fact.sources[:1]:
             said.append(f"“{source.quote}” ")
             said.append(f"{source.speaker}, {source.episode_id}", style="dim")
         if len(fact.sources) > 1:
             said.append(f" and {len(fact.sources) - 1} more", style="dim")
-        table.add_row(what, Text(f"{since} → {until}"), Text(fact.status), said, style=_STYLES.get(fact.status, ""))
+        table.add_row(
+            what, Text(times.period(fact, terms)), Text(fact.status), said, style=_STYLES.get(fact.status, "")
+        )
     return table
 
 

@@ -10,24 +10,25 @@ else put its words into the mouth of the next speaker.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode
 from memory_agent.semantic.folding import fold, fold_value
 
-REASONS = (
-    "unknown_episode",  # it names a turn that was not read
-    "empty",  # no subject, predicate or object
-    "span",  # the span lies outside the turn, or holds nothing
-    "instruction",  # the turn tries to instruct the agent
-    "assistant",  # a model's or tool's words are no evidence
-    "question",  # asked, not said
-    "subject",  # the subject is named nowhere
-    "object",  # the object is named nowhere
-    "dates",  # it ends before it begins
-)
+REASONS: Mapping[str, str] = {
+    "unknown_episode": "it names a turn that was not read",
+    "empty": "it has no subject, predicate or object",
+    "span": "the words it quotes do not stand in the turn",
+    "instruction": "the turn tries to instruct the agent",
+    "assistant": "what a model or a tool says is no evidence",
+    "question": "it was asked, not said",
+    "subject": "whom it is about is named nowhere",
+    "object": "its value is named nowhere",
+    "dates": "it ends before it begins",
+}
+"""Reason word -> what it means."""
 _STEM = 4
 """Words that share so many letters at their start count as one ("divorced", "divorce")."""
 _WORD = re.compile(r"\w+")

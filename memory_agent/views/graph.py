@@ -15,6 +15,7 @@ import networkx as nx
 
 from memory_agent.records import Fact
 from memory_agent.semantic import ontology
+from memory_agent.views import times
 from memory_agent.views.formats import label
 from memory_agent.views.layout import Box, Point, layout
 from memory_agent.views.model import CLASSES
@@ -54,20 +55,18 @@ def drawn_and_listed(graph: nx.MultiDiGraph, *, most: int) -> str:
 
 def fact_table(facts: Sequence[Fact]) -> str:
     """An HTML table of facts: what is held, since and until when, and the words it was read in."""
-    rows = []
+    rows, terms = [], ontology.load()
     for fact in facts:
         quotes = "".join(
             f"<blockquote>{esc(s.quote)}<cite>{esc(s.speaker or 'unknown')}"
-            f"{', ' + esc(s.at.date().isoformat()) if s.at else ''} · {esc(s.episode_id)}</cite></blockquote>"
+            f"{', ' + esc(times.day(s.at)) if s.at else ''} · {esc(s.episode_id)}</cite></blockquote>"
             for s in fact.sources
         )
-        since = esc(fact.valid_from or f"by {_said(fact):%Y-%m-%d}")
-        until = esc(fact.valid_to or ("now" if fact.status == "current" else "?"))
         words = esc(label(fact.predicate, fact.modality, fact.polarity))
         what = f"{esc(fact.subject)} <em>{words}</em> <strong>{esc(fact.object)}</strong>"
         rows.append(
             f'<tr class="{esc(fact.status)}">'
-            f"<td>{what}{quotes}</td><td>{since} to {until}</td><td>{esc(fact.status)}</td></tr>"
+            f"<td>{what}{quotes}</td><td>{esc(times.period(fact, terms))}</td><td>{esc(fact.status)}</td></tr>"
         )
     head = "<thead><tr><th>Fact, and the words it was read in</th><th>True</th><th>Status</th></tr></thead>"
     return f"<table>{head}<tbody>{''.join(rows)}</tbody></table>"

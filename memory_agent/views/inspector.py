@@ -25,7 +25,7 @@ SCRIPTS = (
     *(
         f"inspector/{name}.js"
         for name in (
-            "moments", "clusters", "places", "dom", "source", "parts", "whole", "graph", "graphpage",
+            "moments", "clusters", "places", "incoming", "dom", "source", "parts", "whole", "graph", "graphpage",
             "memories", "conversations", "context", "runs", "audit", "app",
         )
     ),
@@ -38,8 +38,9 @@ _ICON = (
 )
 """Three things and what ties them; in the page, so that no browser asks for one."""
 _BODY = """<a class="skip" href="#main">To the page</a>
-<header id="bar"></header>
-<main id="main" tabindex="-1"></main>
+<header id="bar"><span class="brand">memory-agent</span></header>
+<main id="main" tabindex="-1"><div class="page"><p class="soft" role="status">Reading the memory…</p>
+<noscript><p>This page needs JavaScript: it is how the memory is drawn.</p></noscript></div></main>
 <div id="told"></div>
 <div id="said" role="status" aria-live="polite"></div>
 """
@@ -83,9 +84,6 @@ def graph_page(graph: nx.MultiDiGraph, title: str, lead: str = "") -> str:
             "nodes": [names[node] for node in sorted(names)],
             "facts": rows,
             "sessions": {},
-            "untaught": {},
-            "reasons": {},
-            "taught": [],
         },
     }
     return _page(title, {"live": False, "title": title, "lead": lead, "pages": pages})

@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from memory_agent.distillation import probes
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.selection import REASONS
 from memory_agent.records import Adapter, Fact, Run
@@ -17,13 +18,43 @@ from memory_agent.semantic import changes
 from memory_agent.semantic.folding import fold_value
 from memory_agent.semantic.ontology import Ontology
 from memory_agent.semantic.query import span
-from memory_agent.views.record import Row, record_view, rows, words
+from memory_agent.views import times
+from memory_agent.views.record import (
+    Row,
+    because,
+    proposed,
+    record_view,
+    rows,
+    taught_facts,
+    why_refused,
+    words,
+)  # fmt: skip
 from memory_agent.views.snapshot import Snapshot
 
 CLASSES = (
     "identity", "location", "work", "education", "family", "social", "home", "preference", "health", "plan", "event",
 )  # fmt: skip
 """The classes of predicates that have a colour of their own; all others are "other"."""
+PROBES = {
+    "paraphrase": "what was taught, asked in words that were not trained",
+    "inverse": "asked the other way round: who lives there?",
+    "two_hop": "two facts in one question",
+    "taught_unknown": "“I don't know” to what was taught",
+    "stale": "a former value given as today's",
+    "stranger": "facts of taught people given to strangers",
+    "stranger_unknown": "“I don't know” when asked about strangers",
+    "half_known": "taken for somebody of the same first name",
+    "absent_attribute": "made up what was never told of somebody known",
+    "general": "general questions, answered as before",
+    "near_general": "taught people brought into general questions",
+    "forced_general": "general questions spoilt with the weights on by force",
+    "perplexity_ratio": "how much stranger ordinary prose has become, 1 is unchanged",
+    "canary": "secrets given away",
+    "canary_rows": "secrets among the rows of the training",
+}
+"""Kind of probe, or measure -> what its rate says."""
+_EXAMPLES = 6
+"""Questions that a distillation's page offers to ask before and after."""
 
 
 def overview(snapshot: Snapshot) -> Row:
@@ -45,7 +76,7 @@ def overview(snapshot: Snapshot) -> Row:
 
 
 def graph(snapshot: Snapshot) -> Row:
-    """Nodes and facts with both of their times, and why each fact would not be taught."""
+    """Nodes and facts with both of their times; what weights know of them is `weights`, which takes longer."""
     nodes: dict[str, Row] = {}
     for fact in snapshot.facts:
         for id, name in ((fact.subject_id, fact.subject), (fact.object_id, fact.object)):
@@ -58,6 +89,12 @@ def graph(snapshot: Snapshot) -> Row:
         "nodes": list(nodes.values()),
         "facts": [fact_row(fact, snapshot.ontology) for fact in snapshot.facts],
         "sessions": {id: episode.session for id, episode in snapshot.episodes.items()},
+    }
+
+
+def weights(snapshot: Snapshot) -> Row:
+    """Which facts weights that answer now were taught, and why each other one would not be."""
+    return {
         "untaught": dict(snapshot.untaught),
         "reasons": dict(REASONS),
         "taught": sorted(
@@ -85,12 +122,12 @@ def fact_row(fact: Fact, terms: Ontology) -> Row:
         "text": fact.text,
         "cls": cls if cls in CLASSES else "other",
         "status": fact.status,
-        "because": fact.because or "",
         "negated": fact.polarity == "-",
         "modality": fact.modality,
         "confidence": fact.confidence,
         "from": fact.valid_from,
         "to": fact.valid_to,
+        "when": times.period(fact, terms),
         "never": held is None,
         "start": _open(start),
         "end": _open(end),
@@ -98,7 +135,7 @@ def fact_row(fact: Fact, terms: Ontology) -> Row:
         "recorded": ms(fact.recorded_at),
         "retired": ms(fact.retired_at) if fact.retired_at else None,
         "sources": [
-            [s.episode_id, s.start, s.end, s.quote, s.speaker, f"{s.at:%Y-%m-%d}" if s.at else ""]
+            [s.episode_id, s.start, s.end, s.quote, s.speaker, times.day(s.at) if s.at else ""]
             for s in fact.sources
         ],
     }  # fmt: skip
@@ -137,8 +174,9 @@ def session(snapshot: Snapshot, name: str) -> Row:
             for fact in snapshot.facts_in.get(episode.id, ())
         ]
         refused = [
-            {"id": r.id, "text": r.proposed, "reason": r.reason} for r in snapshot.refused_in.get(episode.id, ())
-        ]
+            {"id": r.id, "text": proposed(r), "reason": why_refused(r.reason)}
+            for r in snapshot.refused_in.get(episode.id, ())
+        ]  # fmt: skip
         turns.append(
             {
                 "id": episode.id,
@@ -181,9 +219,9 @@ def run(snapshot: Snapshot, id: str) -> Row:
     if found.job == "consolidate":
         difference = changes.of_run(snapshot.facts, snapshot.rejections, found)
         for part in ("added", "changed", "confirmed", "closed", "stale", "disputed"):
-            row[part] = [_changed(fact) for fact in getattr(difference, part)]
+            row[part] = [_changed(snapshot, fact) for fact in getattr(difference, part)]
         row["rejected"] = [
-            {"id": r.id, "text": r.proposed, "reason": r.reason, "episode": r.episode_id}
+            {"id": r.id, "text": proposed(r), "reason": why_refused(r.reason), "episode": r.episode_id}
             for r in difference.rejected
         ]  # fmt: skip
         return row
@@ -194,6 +232,8 @@ def run(snapshot: Snapshot, id: str) -> Row:
         if adapter.run == found.id or adapter.id in named
     ]  # fmt: skip
     row["left_out"] = _left_out(found, snapshot)
+    row["probes"] = PROBES
+    row["questions"] = _questions(found, snapshot)
     row["gate"] = {
         name: {"min": bar.min, "max": bar.max, "required": bar.required}
         for name, bar in Gate.load().thresholds.items()
@@ -229,6 +269,7 @@ def everything(snapshot: Snapshot) -> Row:
     return {
         "overview": overview(snapshot),
         "graph": graph(snapshot),
+        "weights": weights(snapshot),
         "sessions": sessions(snapshot),
         "runs": runs(snapshot),
         "audit": audit(snapshot),
@@ -248,14 +289,13 @@ def _open(moment: datetime | None) -> int | None:
     return None if moment is None or moment.year in (1, 9999) else ms(moment)
 
 
-def _changed(fact: Fact) -> Row:
+def _changed(snapshot: Snapshot, fact: Fact) -> Row:
     return {
         "id": fact.id,
         "text": fact.text,
         "status": fact.status,
-        "because": fact.because or "",
-        "from": fact.valid_from,
-        "to": fact.valid_to,
+        "because": because(snapshot, fact),
+        "when": times.period(fact, snapshot.ontology),
     }
 
 
@@ -288,6 +328,14 @@ def _adapter_row(adapter: Adapter, snapshot: Snapshot) -> Row:
         "reasons": list(adapter.reasons),
         "scorecard": dict(adapter.scorecard),
     }
+
+
+def _questions(run: Run, snapshot: Snapshot) -> list[Row]:
+    """Some questions about what was taught, in words that were not trained, and the answers expected of them."""
+    mine = [adapter for adapter in snapshot.adapters if adapter.run == run.id]
+    facts = {fact.id: fact for adapter in mine for fact in taught_facts(snapshot, adapter)}
+    asked = probes.build(list(facts.values()), sample=probes.Sample(_EXAMPLES, *[0] * 9))
+    return [{"question": probe.question, "expected": " or ".join(probe.answers)} for probe in asked]
 
 
 def _left_out(run: Run, snapshot: Snapshot) -> Row:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from memory_agent.consolidation import grounding
 from memory_agent.distillation.selection import REASONS
 from memory_agent.records import Adapter, Block, Claim, Entity, Episode, Fact, Rejection, Run, Source, Stored, Summary
+from memory_agent.views import times
 from memory_agent.views.snapshot import Snapshot
 
 Row = dict[str, Any]
+_FACT = re.compile(r"\bfact (\S+)")
 
 
 def record_view(snapshot: Snapshot, id: str) -> Row:
@@ -17,14 +21,15 @@ def record_view(snapshot: Snapshot, id: str) -> Row:
 
     `kind`, `id`, `title`; `fields` as [name, text]; `sources` (quotes); `versions`, `rests_on` and
     `supports` as rows of {kind, id, text}; `adapters` that were taught it; `taught`, why it is or
-    would not be put into weights; `can`, what may be done with it.
+    would not be put into weights; `can`, what may be done with it. A fact's has `is`, its parts as
+    they are kept, a turn's `content`.
     """
     record = snapshot.record(id)
     page: Row = {
         "kind": record.kind,
         "id": record.id,
         "title": words(record),
-        "fields": _fields(record),
+        "fields": _fields(record, snapshot),
         "sources": [],
         "versions": [],
         "rests_on": [],
@@ -44,12 +49,13 @@ def record_view(snapshot: Snapshot, id: str) -> Row:
         page["supports"] = rows(
             (*snapshot.claims_in.get(id, ()), *snapshot.refused_in.get(id, ()), *snapshot.facts_in.get(id, ()))
         )
+        page["content"] = record.content
         page["can"] = ["correct", "forget"]
     elif isinstance(record, Claim | Rejection):
         page["rests_on"] = rows(e for e in [snapshot.episodes.get(record.episode_id)] if e)
         page["can"] = ["forget"]
     elif isinstance(record, Adapter):
-        page["rests_on"] = rows(_taught_facts(snapshot, record))
+        page["rests_on"] = rows(taught_facts(snapshot, record))
     elif isinstance(record, Summary | Block):
         page["can"] = ["forget"]
     return page
@@ -68,10 +74,11 @@ def _fact(snapshot: Snapshot, fact: Fact) -> Row:
     standing = fact.retired_at is None
     return {
         "sources": [source_row(source, snapshot) for source in fact.sources],
-        "versions": [_version(version) for version in snapshot.versions[fact.id]],
+        "versions": [_version(version, snapshot) for version in snapshot.versions[fact.id]],
         "rests_on": rows(claims),
         "supports": rows((*snapshot.fallen_with.get(fact.id, ()), *summaries)),
-        "adapters": [_adapter(adapter, fact) for adapter in adapters],
+        "adapters": [_adapter(adapter, fact, snapshot) for adapter in adapters],
+        "is": {name: getattr(fact, name) for name in ("subject", "predicate", "object", "valid_from", "valid_to")},
         "taught": _teaching(snapshot, fact, adapters),
         "can": ["edit", "forget"] if standing else ["forget"],
     }
@@ -94,25 +101,57 @@ def _teaching(snapshot: Snapshot, fact: Fact, adapters: Iterable[Adapter]) -> st
     return "may be taught; no adapter that answers now knows it"
 
 
-def _adapter(adapter: Adapter, fact: Fact) -> Row:
+def _adapter(adapter: Adapter, fact: Fact, snapshot: Snapshot) -> Row:
     version = next((t.rpartition("@")[2] for t in adapter.facts if t.rpartition("@")[0] == fact.id), "")
-    return {"id": adapter.id, "state": adapter.state, "version": version, "reasons": list(adapter.reasons)}
+    reasons = [_spelt(reason, snapshot) for reason in adapter.reasons]
+    return {"id": adapter.id, "state": adapter.state, "version": version, "reasons": reasons}
 
 
-def _taught_facts(snapshot: Snapshot, adapter: Adapter) -> list[Fact]:
+def _spelt(reason: str, snapshot: Snapshot) -> str:
+    """A reason ("fact fact_1a superseded") with the words of the facts in the place of their ids."""
+    return _FACT.sub(lambda found: _quoted(found[1], snapshot), reason)
+
+
+def _quoted(id: str, snapshot: Snapshot) -> str:
+    return f"“{snapshot.versions[id][-1].text}”" if id in snapshot.versions else f"fact {id}"
+
+
+def taught_facts(snapshot: Snapshot, adapter: Adapter) -> list[Fact]:
     """The versions it was taught that still stand in the ledger."""
     wanted = set(adapter.facts)
     ids = dict.fromkeys(taught.rpartition("@")[0] for taught in adapter.facts)
     return [f for id in ids for f in snapshot.versions.get(id, ()) if f"{f.id}@{f.version}" in wanted]
 
 
-def _version(fact: Fact) -> Row:
-    until = f"{fact.retired_at:%Y-%m-%d %H:%M}" if fact.retired_at else "now"
-    true = f"{fact.valid_from or '?'} to {fact.valid_to or ('now' if fact.status == 'current' else '?')}"
-    because = f", {fact.because}" if fact.because else ""
-    believed = f"believed {fact.recorded_at:%Y-%m-%d %H:%M} to {until}"
-    text = f"{fact.text} True {true}, {fact.status}{because}; {believed}"
-    return {"kind": "version", "id": f"{fact.id}@{fact.version}", "text": text}
+def because(snapshot: Snapshot, fact: Fact) -> str:
+    """Why it is superseded, stale or disputed, in words: what it was for, and the fact that caused it."""
+    if not fact.because:
+        return ""
+    id, _, word = fact.because.partition(" ")
+    cause = snapshot.versions.get(id)
+    return f"{word}: {cause[-1].text}" if cause else word
+
+
+def proposed(rejection: Rejection) -> str:
+    """What an extractor proposed, as a line without the marks it is kept with ("Ana | -plays | cello")."""
+    parts = rejection.proposed.split(" | ")
+    if len(parts) != 3:
+        return rejection.proposed
+    subject, said, object = parts
+    return f"{subject} {'not ' if said.startswith('-') else ''}{said.lstrip('+-').replace('_', ' ')} {object}"
+
+
+def why_refused(reason: str) -> str:
+    """The word by which a proposal was refused, in words; one that is not known stays as it is."""
+    return "a person corrected it" if reason == "corrected" else grounding.REASONS.get(reason, reason)
+
+
+def _version(fact: Fact, snapshot: Snapshot) -> Row:
+    why = because(snapshot, fact)
+    until = times.minute(fact.retired_at) if fact.retired_at else "now"
+    true = f"{times.period(fact, snapshot.ontology)}; {fact.status}{f' ({why})' if why else ''}"
+    text = f"{fact.text} True {true}. Believed from {times.minute(fact.recorded_at)} to {until}."
+    return {"kind": "version", "id": f"{fact.id}@{fact.version}", "number": fact.version, "text": text}
 
 
 def source_row(source: Source, snapshot: Snapshot) -> Row:
@@ -126,7 +165,7 @@ def source_row(source: Source, snapshot: Snapshot) -> Row:
         "start": source.start,
         "end": source.end,
         "speaker": source.speaker or (episode.speaker if episode else ""),
-        "day": f"{at:%Y-%m-%d}" if at else "",
+        "day": times.day(at) if at else "",
         "content": episode.content if episode else "",
     }
 
@@ -142,12 +181,12 @@ def words(record: Stored) -> str:
         case Fact():
             return record.text
         case Episode():
-            return f"{record.speaker}, {record.at:%Y-%m-%d}: {record.content}"
+            return f"{record.speaker}, {times.day(record.at)}: {record.content}"
         case Claim():
             sign = "not " if record.polarity == "-" else ""
             return f"{record.subject} {sign}{record.predicate.replace('_', ' ')} {record.object} (“{record.quote}”)"
         case Rejection():
-            return f"{record.proposed} (refused: {record.reason})"
+            return f"{proposed(record)} (refused: {why_refused(record.reason)})"
         case Entity():
             return record.name
         case Adapter():
@@ -162,19 +201,19 @@ def words(record: Stored) -> str:
             return record.kind
 
 
-def _fields(record: Stored) -> list[list[str]]:
+def _fields(record: Stored, snapshot: Snapshot) -> list[list[str]]:
     """What a record holds, but for what has a place of its own on the page."""
     match record:
         case Fact():
+            why = because(snapshot, record)
             shown = {
                 "subject": record.subject,
-                "predicate": record.predicate,
+                "predicate": record.predicate.replace("_", " "),
                 "object": record.object,
-                "true from": record.valid_from or "not said",
-                "true to": record.valid_to or ("now" if record.status == "current" else "not said"),
-                "believed since": f"{record.recorded_at:%Y-%m-%d %H:%M} UTC",
-                "status": record.status + (f" ({record.because})" if record.because else ""),
-                "confidence": f"{record.confidence:.2f}",
+                "true": times.period(record, snapshot.ontology),
+                "believed since": times.minute(record.recorded_at),
+                "status": record.status + (f" ({why})" if why else ""),
+                "confidence": f"{record.confidence:.0%}",
             }
             if record.polarity == "-":
                 shown["polarity"] = "it is not so"
@@ -185,14 +224,14 @@ def _fields(record: Stored) -> list[list[str]]:
             if record.merged_into:
                 shown["merged into"] = record.merged_into
         case Episode():
-            shown = {"session": record.session, "role": record.role, "said": f"{record.at:%Y-%m-%d %H:%M} UTC"}
+            shown = {"session": record.session, "role": record.role, "said": times.minute(record.at)}
             shown["read"] = record.run or "not yet"
         case Claim():
-            shown = {"extractor": record.extractor, "confidence": f"{record.confidence:.2f}", "run": record.run or ""}
+            shown = {"extractor": record.extractor, "confidence": f"{record.confidence:.0%}", "run": record.run or ""}
         case Adapter():
-            shown = {"state": record.state, "made": f"{record.created_at:%Y-%m-%d %H:%M} UTC", "base": record.base}
+            shown = {"state": record.state, "made": times.minute(record.created_at), "base": record.base}
             if record.reasons:
-                shown["reasons"] = "; ".join(record.reasons)
+                shown["reasons"] = "; ".join(_spelt(reason, snapshot) for reason in record.reasons)
         case _:
             shown = {}
     return [[name, str(value)] for name, value in shown.items()]

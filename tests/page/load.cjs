@@ -6,6 +6,7 @@ globalThis.cytoscape = require(path.join(assets, "vendor", "cytoscape.min.js"));
 globalThis.Moments = require(path.join(assets, "inspector", "moments.js"));
 globalThis.Clusters = require(path.join(assets, "inspector", "clusters.js"));
 globalThis.Places = require(path.join(assets, "inspector", "places.js"));
+globalThis.Incoming = require(path.join(assets, "inspector", "incoming.js"));
 require(path.join(assets, "inspector", "dom.js"));
 require(path.join(assets, "inspector", "whole.js"));
 require(path.join(assets, "inspector", "graph.js"));

@@ -182,3 +182,35 @@ test("places: nothing, one thing, a pair, a loop", () => {
   const pair = Places.place([{ id: "a", w: 50, h: 20 }, { id: "b", w: 50, h: 20 }], [["a", "b"]]);
   assert.ok(Math.hypot(pair.get("a").x - pair.get("b").x, pair.get("a").y - pair.get("b").y) > 30);
 });
+
+test("what a file holds is guessed, and turns are read in each form they come in", () => {
+  const { guess, turns } = globalThis.Incoming;
+  const turn = '{"role": "user", "content": "hello"}';
+  for (const [text, kind] of [
+    [`${turn}\n${turn}\n`, "turns"], [`[${turn}]`, "turns"], [turn, "turns"], ['{"format": "slowwave/memory", "version": 1}\n{"kind": "fact"}', "slowwave"],
+    ['{"results": [{"memory": "x"}]}', "mem0"], ['[{"id": "1", "memory": "x"}]', "mem0"], ['{"nodes": [], "edges": []}', "zep"], ['{"agents": []}', "letta"],
+    ['[{"namespace": ["a"], "key": "k", "value": {}}]', "langmem"], ["milk and bread", null], ["", null], ["[]", null], ["null", null],
+  ]) assert.equal(guess(text).kind, kind, text);
+  assert.deepEqual(guess('<?xml version="1.0"?><graphml xmlns="x">'), { kind: "slowwave", format: "graphml" });
+  assert.deepEqual(guess("@prefix : <x> ."), { kind: "slowwave", format: "turtle" });
+  for (const text of [`${turn}\n${turn}`, `[${turn}, ${turn}]`]) assert.equal(turns(text).length, 2);
+  assert.equal(turns(turn).length, 1);
+  assert.throws(() => turns(`${turn}\nmilk`), /line 2/);
+});
+
+test("parts of a graph fill the screen: smaller ones in the gaps, none over another, in its shape", () => {
+  const facts = [];
+  for (let at = 0; at < 30; at++) facts.push(fact(`thing ${at}`, "has", `value:${at}`));
+  for (let at = 0; at < 12; at++) facts.push(fact("hub", `p${at % 3}`, `value:h${at}`));
+  for (const ratio of [0.7, 1.2, 2]) {
+    const { nodes } = graphOf(facts), boxes = nodes.map(({ id }) => ({ id, w: 90, h: 27 }));
+    const at = globalThis.Places.place(boxes, facts.map((one) => [one.subject, one.object]), ratio);
+    const xs = boxes.map(({ id }) => at.get(id).x), ys = boxes.map(({ id }) => at.get(id).y);
+    const shape = (Math.max(...xs) - Math.min(...xs) + 90) / (Math.max(...ys) - Math.min(...ys) + 27);
+    assert.ok(shape > ratio * 0.7 && shape < ratio * 1.45, `${shape} for ${ratio}`);
+    for (const [n, a] of boxes.entries()) for (const b of boxes.slice(n + 1)) {
+      const p = at.get(a.id), q = at.get(b.id);
+      assert.ok(Math.abs(p.x - q.x) >= 90 || Math.abs(p.y - q.y) >= 27, `${a.id} over ${b.id}`);
+    }
+  }
+});

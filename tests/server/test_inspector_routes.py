@@ -20,7 +20,7 @@ from memory_agent.memories import Memories
 from memory_agent.server import create_app
 from memory_agent.server.serving import Options
 
-READS = ("overview", "graph", "sessions", "runs", "session?of=s1", "record?of=x", "run?of=x")
+READS = ("overview", "graph", "weights", "sessions", "runs", "session?of=s1", "record?of=x", "run?of=x")
 ADMINS = ("audit", "page", "export")
 
 

@@ -88,6 +88,14 @@ def graph(memory: ReadMemory) -> Any:
     return _json(model.graph(_snapshots.of(memory)))
 
 
+@router.get("/weights")
+def weights(memory: ReadMemory) -> Any:
+    """Which facts weights were taught, and why the others would not be."""
+    from memory_agent.views import model
+
+    return _json(model.weights(_snapshots.of(memory)))
+
+
 @router.get("/record")
 def record(memory: ReadMemory, of: Of) -> Any:
     """One record's page."""

@@ -1,7 +1,7 @@
 // The frame: which page the address names, the theme, and what to say when something goes wrong.
 "use strict";
 (function (root) {
-  const { h, fill, many, clean } = root.Dom;
+  const { h, fill, many, clean, say } = root.Dom;
   const { Source, Parts } = root;
   const PAGES = [
     ["graph", "Graph", root.GraphPage.show, "graph"], ["memories", "Memories", root.MemoriesPage.show, "record"], ["conversations", "Conversations", root.ConversationsPage.show, "sessions"],
@@ -28,6 +28,12 @@
     try {
       const left = await SHOWS.get(name)(place, rest);
       if (mine === turn) leave = left || null; else if (left) left();
+      // Whoever went there by a link within the page reads on from its beginning, not from a place that is gone.
+      if (mine === turn && mine > 1) {
+        if (!document.querySelector("dialog") && document.activeElement === document.body) place.focus({ preventScroll: true });
+        if (!rest.length) place.scrollTop = 0;
+        say(document.title);
+      }
     } catch (error) {
       fill(place, h("div.page", {}, h("h1", {}, "This cannot be shown"), h("p.bad", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/graph" }, "To the graph"))));
     } finally { clearTimeout(waiting); }
@@ -39,7 +45,7 @@
     header();
   }
 
-  const THEMES = ["auto", "light", "dark"];
+  const THEMES = [["auto", "◐"], ["light", "☀"], ["dark", "☾"]];
   function theme(next) {
     const now = next || (() => { try { return localStorage.getItem("memory-agent theme"); } catch { return null; } })() || "auto";
     if (now === "auto") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = now;
@@ -55,7 +61,14 @@
 
   async function start() {
     let now = theme();
-    const button = h("button.plain", { type: "button", on: { click: () => { now = THEMES[(THEMES.indexOf(now) + 1) % 3]; theme(now); button.textContent = `Theme: ${now}`; } } }, `Theme: ${now}`);
+    const next = () => THEMES[(THEMES.findIndex(([name]) => name === now) + 1) % THEMES.length];
+    const button = h("button.theme", { type: "button", on: { click: () => { [now] = next(); theme(now); named(); } } });
+    const named = () => {
+      const [name, mark] = THEMES.find(([one]) => one === now) || THEMES[0];
+      fill(button, h("span", { "aria-hidden": "true" }, mark), h("span.word", {}, name));
+      button.setAttribute("aria-label", `Theme: ${name}. Change to ${next()[0]}`);
+    };
+    named();
     fill(document.getElementById("bar"), h("span.brand", {}, Source.title ? clean(Source.title) : "memory-agent"), h("nav", { id: "tabs", "aria-label": "Pages" },
       PAGES.filter(([, , , needs]) => Source.has(needs)).map(([name, word]) => h("a", { href: `#/${name}`, "data-page": name }, word))), h("span", { id: "who" }), button);
     try { await Source.start(); await header(); } catch (error) {

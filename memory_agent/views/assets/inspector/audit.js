@@ -2,8 +2,10 @@
 "use strict";
 (function (root) {
   const { h, fill, minute, many, link, told, dialog } = root.Dom;
-  const { Source, Parts } = root;
+  const { Source, Parts, Incoming } = root;
   const STEP = 200;
+
+  const HEADS = ["When", "Who", "What", "Records", "Detail", "Hash"];
 
   async function show(place) {
     const entries = await Source.get("audit");
@@ -12,25 +14,26 @@
     const more = h("button", { type: "button", on: { click: () => { most += STEP; draw(); } } }, "Show more");
     function draw() {
       const found = entries.filter((entry) => !words || `${entry.action} ${entry.actor} ${entry.ids.join(" ")} ${entry.detail}`.toLowerCase().includes(words));
-      fill(count, `${many(found.length, "entry", "entries")}; the chain ${entries.every((entry) => entry.holds) ? "is whole" : "is BROKEN"}.`);
-      fill(body, found.slice(0, most).map((entry) => h("tr", {}, h("td", {}, minute(entry.at)), h("td", {}, entry.actor), h("td", {}, entry.action), h("td", {}, ids(entry.ids)), h("td", {}, entry.detail), h("td", {}, h("code", { title: entry.digest }, entry.digest.slice(0, 10))))));
+      const whole = entries.every((entry) => entry.holds);
+      fill(count, `${many(found.length, "entry", "entries")}; `, whole ? "the chain is whole." : h("b.bad", {}, "the chain is BROKEN: an entry was changed or taken out."));
+      fill(body, found.slice(0, most).map((entry) => Parts.row(entry.holds ? "" : "broken", HEADS, [minute(entry.at), entry.actor, entry.action, ids(entry.ids), entry.detail, h("code", { title: entry.digest }, entry.digest.slice(0, 10))])));
       more.hidden = found.length <= most;
     }
-    fill(place, h("div.page", {}, h("h1", {}, "Audit"), h("p.soft", {}, "Ids and hashes, never content. Each entry's hash covers the one before."),
+    fill(place, h("div.page", {}, h("h1", {}, "Audit"), h("p.soft", {}, "Who changed what, and when. Ids and hashes, never content; each entry's hash covers the one before."),
       Source.live ? actions() : null,
-      h("div.filters", { role: "search" }, h("label.field", {}, h("span", {}, "Find"), h("input", { type: "search", on: { input: (event) => { words = event.target.value.toLowerCase(); draw(); } } }))), count,
-      h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Audit entries" }, h("table.wide", {}, h("thead", {}, h("tr", {}, ["When", "Who", "What", "Records", "Detail", "Hash"].map((word) => h("th", { scope: "col" }, word)))), body)), more));
+      entries.length ? [h("div.filters", { role: "search" }, h("label.field", {}, h("span", {}, "Find"), h("input", { type: "search", on: { input: (event) => { words = event.target.value.toLowerCase(); draw(); } } }))), count,
+        Parts.table("audit", "Audit entries", HEADS, body), more] : Parts.empty("Nothing was changed yet", "Every change of this memory will stand here.")));
     draw();
   }
 
-  const ids = (all) => [all.slice(0, 4).map((id, n) => [n ? ", " : "", link([id.startsWith("run_") ? "runs" : "record", id], id)]), all.length > 4 ? `, and ${all.length - 4} more` : ""];
+  const short = (id) => (id.length > 28 ? `${id.slice(0, 12)}…` : id);
+  const ids = (all) => [all.slice(0, 4).map((id, n) => [n ? ", " : "", link([id.startsWith("run_") ? "runs" : "record", id], short(id))]), all.length > 4 ? `, and ${all.length - 4} more` : ""];
 
   function actions() {
-    const file = h("input", { type: "file", accept: ".jsonl,.json", "aria-label": "File of turns to take in", on: { change: () => take(file) } });
     return h("p.buttons", {},
       h("button", { type: "button", on: { click: () => download("page", "text/html", "inspector.html") } }, "Export these pages as one file"),
       h("button", { type: "button", on: { click: () => download("export", "application/jsonl", "memory.jsonl") } }, "Export the records"),
-      h("label.button", {}, "Import turns", file),
+      h("button", { type: "button", on: { click: take } }, "Import…"),
       h("button.danger", { type: "button", on: { click: everything } }, "Delete everything…"));
   }
 
@@ -41,20 +44,39 @@
       const at = URL.createObjectURL(new Blob([text], { type }));
       h("a", { href: at, download: `${Source.user()}-${name}` }).click();
       setTimeout(() => URL.revokeObjectURL(at), 10000);
+      told(`Written: ${Source.user()}-${name}.`, "good");
     } catch (error) { told(error.message, "bad"); }
   }
 
-  // Turns as JSON lines, or a JSON list: {role, content, speaker, at, id, session}.
-  async function take(input) {
-    try {
-      const text = await input.files[0].text();
-      const turns = text.trimStart().startsWith("[") ? JSON.parse(text) : text.split("\n").filter((line) => line.trim()).map((line) => JSON.parse(line));
-      let added = 0;
-      for (let at = 0; at < turns.length; at += 500) added += (await Source.send("POST", "/turns", { turns: turns.slice(at, at + 500), session: input.files[0].name.replace(/\.\w+$/, "") })).added.length;
-      told(`${many(added, "turn")} taken in, ${turns.length - added} known already. Consolidate to read them.`, "good");
+  // Turns, an export of this library, or another memory's: what the file looks like is offered, and may be overruled.
+  function take() {
+    let text = null, format = "jsonl";
+    const what = h("select", { required: true }, h("option", { value: "" }, "choose…"), Incoming.KINDS.map(([kind, word]) => h("option", { value: kind }, word)));
+    const seen = h("p.soft", { role: "status" }, "An export of this library goes into an empty memory; anything else is added to this one.");
+    const file = h("input", { type: "file", required: true, accept: ".jsonl,.json,.ndjson,.graphml,.xml,.ttl,.af", on: { change: async () => {
+      if (!file.files.length) return;
+      text = await file.files[0].text();
+      const found = Incoming.guess(text);
+      what.value = found.kind || ""; format = found.format;
+      fill(seen, found.kind ? "It looks like that; choose another if it is not." : "What it holds was not recognised: choose.");
+    } } });
+    dialog("Import", h("div", {}, h("label.field", {}, h("span", {}, "File"), file), h("label.field", {}, h("span", {}, "What it is"), what), seen), "Import", async () => {
+      told(await (what.value === "turns" ? turns(text, file.files[0].name.replace(/\.\w+$/, "")) : records(text, what.value, format)), "good");
       root.App.go(["audit"]);
-    } catch (error) { told(`Not taken in: ${error.message}`, "bad"); }
-    input.value = "";
+    });
+  }
+
+  async function turns(text, session) {
+    const all = Incoming.turns(text);
+    let added = 0;
+    for (let at = 0; at < all.length; at += 500) added += (await Source.send("POST", "/turns", { turns: all.slice(at, at + 500), session })).added.length;
+    return `${many(added, "turn")} taken in, ${all.length - added} known already. Consolidate to read them.`;
+  }
+
+  async function records(text, from, format) {
+    const found = await Source.send("POST", `/import?${new URLSearchParams({ from, format })}`, undefined, text);
+    if (from === "slowwave") return `${many(found.records, "record")} taken in.`;
+    return `${many(found.turns, "turn")} taken in, ${found.known_already} known already${found.blocks ? `, ${many(found.blocks, "block")} set` : ""}. Consolidate to read them.`;
   }
 
   function everything() {

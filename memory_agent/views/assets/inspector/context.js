@@ -1,9 +1,10 @@
 // Context: what a model would be shown for a question, which arm found what, and the answers of the four modes.
 "use strict";
 (function (root) {
-  const { h, fill, many, link } = root.Dom;
+  const { h, fill, many, percent, link } = root.Dom;
   const { Source, Parts } = root;
   const MODES = [["base", "base", "the small model alone, untouched"], ["retrieval", "retrieval", "reads what is found"], ["adapter", "weights", "closed book, with what was distilled"], ["both", "both", "reads what is found, with the weights on"]];
+  const HITS = ["Rank", "What", "Score", "Arms"];
   const kept = { question: "", budget: 800 };
 
   async function show(place) {
@@ -21,6 +22,7 @@
     const four = h("button", { type: "button", on: { click: () => question.reportValidity() && modes(answers, question.value, MODES) } }, "Ask in four modes");
     fill(place, h("div.page", {}, h("h1", {}, "Context"), h("form.filters", { on: { submit: ask } },
       h("label.field.grow", {}, h("span", {}, "Question"), question), h("label.field", {}, h("span", {}, "Tokens at most"), budget), h("button.primary", { type: "submit" }, "Show the context"), four), answers, out));
+    fill(out, h("p.soft", {}, "Shows the text that a model would be given for a question, what it costs in tokens, and how each line was found. “Ask in four modes” has the small model answer it, with and without that text and with and without what it was taught."));
   }
 
   function shown(context) {
@@ -28,11 +30,10 @@
     const facts = (hit) => hit.record.text || `${hit.record.speaker}: ${hit.record.content}`;
     return [
       h("h2", {}, `The exact context, ${many(context.tokens, "token")}`),
-      h("div.bar", { role: "img", "aria-label": parts.map(([name, n]) => `${name} ${n} tokens`).join(", ") || "empty" }, parts.map(([name, n], at) => h(`span.part-${at % 4}`, { style: { "flex-grow": n } }, `${name} ${n}`))),
+      h("div.bar", { role: "img", "aria-label": parts.map(([name, n]) => `${name} ${n} tokens`).join(", ") || "empty" }, parts.map(([name, n], at) => h(`span.part-${at % 4}`, { style: { "flex-grow": n } }, `${name} ${n.toLocaleString("en")}`))),
       h("pre", { tabindex: 0, "aria-label": "Context" }, h("bdi", {}, context.text || "Nothing was found.")),
       h("h2", {}, "Which arm found what"),
-      h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Hits" }, h("table", {}, h("thead", {}, h("tr", {}, ["", "What", "Score", "Arms"].map((word) => h("th", { scope: "col" }, word)))),
-        h("tbody", {}, context.hits.map((hit, n) => h("tr", {}, h("td.number", {}, n + 1), h("td", {}, link(["record", hit.record.id], h("bdi", {}, facts(hit)))), h("td.number", {}, hit.score.toFixed(2)), h("td", {}, arms(hit.why))))))),
+      context.hits.length ? Parts.table("hits", "Hits", HITS, h("tbody", {}, context.hits.map((hit, n) => Parts.row("", HITS, [h("td.number", {}, n + 1), link(["record", hit.record.id], h("bdi", {}, facts(hit))), h("td.number", {}, hit.score.toFixed(2)), arms(hit.why)])))) : h("p.soft", {}, "No arm found anything."),
     ];
   }
 
@@ -45,8 +46,8 @@
     for (const [mode, word, means] of wanted) {
       try {
         const answer = await Source.send("POST", "/ask", { question, mode });
-        fill(cards.get(mode), h("h3", {}, word), h("p.soft", {}, means), h("p.answer", {}, h("bdi", {}, answer.text)),
-          h("p.soft", {}, `answered by ${answer.mode}, ${many(answer.tokens, "token")}`, answer.confidence === null ? "" : `, least token probability ${answer.confidence.toFixed(2)}`, answer.note ? `. ${answer.note}` : ""),
+        fill(cards.get(mode), h("h3", {}, word), h("p.soft", {}, means), answer.text.trim() ? h("p.answer", {}, h("bdi", {}, answer.text)) : h("p.answer.soft", {}, "(it said nothing)"),
+          h("p.soft", {}, `answered by ${answer.mode}, ${many(answer.tokens, "token")}`, answer.confidence === null ? "" : `, its least sure word at ${percent(answer.confidence)}`, answer.note ? `. ${answer.note}` : ""),
           answer.sources.length ? h("p.soft", {}, "rests on ", answer.sources.slice(0, 6).map((id, n) => [n ? ", " : "", link(["record", id], `source ${n + 1}`)])) : null);
       } catch (error) { fill(cards.get(mode), h("h3", {}, word), h("p.bad", {}, error.message)); }
     }

@@ -37,8 +37,16 @@
     return element;
   }
 
-  const day = (ms) => (ms === null || ms === undefined ? "?" : new Date(ms).toISOString().slice(0, 10));
-  const minute = (ms) => (ms === null || ms === undefined ? "?" : new Date(ms).toISOString().slice(0, 16).replace("T", " "));
+  // Instants in words, as Python writes them too: "14 Mar 2024", "14 Mar 2024, 09:05 UTC".
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const day = (ms) => {
+    if (ms === null || ms === undefined) return "not known";
+    const at = new Date(ms);
+    return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]} ${at.getUTCFullYear()}`;
+  };
+  const minute = (ms) => (ms === null || ms === undefined ? "not known" : `${day(ms)}, ${new Date(ms).toISOString().slice(11, 16)} UTC`);
+  const lasted = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`);
+  const percent = (share) => `${Math.round(100 * share)} %`;
   const many = (n, one, more = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : more}`;
   const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
 
@@ -70,12 +78,13 @@
       },
     }, h("h2", {}, title), body, wrong, h("p.buttons", {},
       h("button", { type: "button", on: { click: () => box.close() } }, "Cancel"), go));
-    const box = h("dialog", { "aria-label": title, on: { close: () => box.remove() } }, form);
+    const from = document.activeElement;
+    const box = h("dialog", { "aria-label": title, on: { close: () => { box.remove(); if (from && from.isConnected) from.focus(); } } }, form);
     document.body.append(box);
     box.showModal();
     if (before) before(go);
     return box;
   }
 
-  root.Dom = { h, svg, fill, clean, day, minute, many, cut, say, told, link, dialog };
+  root.Dom = { h, svg, fill, clean, day, minute, lasted, percent, many, cut, say, told, link, dialog };
 })(globalThis);

@@ -6,6 +6,7 @@
   const { edges: edgesOf, visible } = root.Moments;
   const MOST = 260; // facts that one picture shows legibly
   const HUB = 4;
+  const FADED = 0.5; // what is over: still to be read
   const DOUBTED = new Set(["stale", "disputed"]);
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
@@ -18,6 +19,14 @@
       return context.measureText(text).width;
     };
   })();
+
+  // A name on two lines of about one length, where it has a space to be parted at.
+  function halved(name) {
+    const spaces = [...name.matchAll(/ /g)].map((found) => found.index);
+    if (name.length < 12 || !spaces.length) return [name];
+    const at = spaces.reduce((best, one) => (Math.abs(one - name.length / 2) < Math.abs(best - name.length / 2) ? one : best));
+    return [name.slice(0, at), name.slice(at + 1)];
+  }
 
   function colours() {
     const style = getComputedStyle(document.documentElement), found = new Map();
@@ -43,13 +52,13 @@
       { selector: "edge", style: { width: 1.6, "curve-style": "bezier", "control-point-step-size": 34, "target-arrow-shape": "triangle", "arrow-scale": 0.8, label: "data(label)",
         "font-family": FONT, "font-size": 11, "text-rotation": "autorotate", "text-background-color": of("bg"), "text-background-opacity": 0.88, "text-background-padding": 2,
         "min-zoomed-font-size": 7, "overlay-opacity": 0, "line-color": of("other"), "target-arrow-color": of("other"), color: of("other") } },
-      { selector: "edge.link", style: { width: "data(width)", "line-color": of("edge"), "target-arrow-shape": "none", color: of("soft"), "curve-style": "straight" } },
+      { selector: "edge.link", style: { width: "data(width)", "line-color": of("edge"), "target-arrow-shape": "none", color: of("soft"), "curve-style": "straight", "text-rotation": "none", "min-zoomed-font-size": 9 } },
       ...classes,
-      { selector: ".past", style: { opacity: 0.38 } },
+      { selector: ".past", style: { opacity: FADED } },
       { selector: "edge.past", style: { "line-style": "dashed" } },
       { selector: "edge.doubt", style: { "line-style": "dotted", width: 2.2 } },
       { selector: ".gone", style: { display: "none" } },
-      { selector: ".off", style: { opacity: 0.2 } },
+      { selector: ".off", style: { opacity: 0.3 } },
       { selector: "node.chosen", style: { "border-color": of("accent"), "border-width": 4, opacity: 1 } },
       { selector: "edge.chosen", style: { width: 4, opacity: 1, "z-index": 9 } },
     ];
@@ -101,6 +110,11 @@
       return this.groups;
     }
 
+    // Whether what the scope is about is still known.
+    has(scope) {
+      return scope.kind === "all" || (scope.kind === "group" ? this.grouped().byId.has(scope.id) : this.byId.has(scope.id));
+    }
+
     get large() { return this.edges.length > MOST; }
 
     // Which edges and nodes the scope holds, before any filter.
@@ -143,9 +157,10 @@
       const { list, between, inside } = this.grouped();
       const boxes = list.map((group) => {
         const count = inside.get(group.id).length;
-        const size = 46 + 9 * Math.sqrt(count + 1), label = cut(this.names.get(group.centre), 22);
-        const w = Math.max(size, measure(label, 14, 600) + 30);
-        return { id: group.id, w, h: size, size: Math.min(22, 13 + Math.sqrt(count) / 3), name: label, group };
+        const size = Math.min(20, 15 + Math.sqrt(count) / 4), lines = halved(cut(this.names.get(group.centre), 26));
+        const w = Math.max(...[...lines, "000 facts"].map((line) => measure(line, size, 600))) + 28, h = (lines.length + 1) * size * 1.15 + 26;
+        const more = 6 * Math.sqrt(count);
+        return { id: group.id, w: w + more, h: h + more, size, name: lines.join("\n"), group };
       });
       const places = this.placed("overview", boxes, between.map((link) => [link.source, link.target]));
       return [
@@ -162,12 +177,12 @@
         const nodes = this.nodes.filter((node) => ids.has(node.id));
         const boxes = this.boxes(nodes, []);
         const links = this.edges.filter((edge) => ids.has(edge.subject) && ids.has(edge.object)).map((edge) => [edge.subject, edge.object]);
-        const places = this.placed(`group ${group.id}`, boxes, links);
+        const places = this.placed(`whole ${group.id}`, boxes, links, 0);
         const xs = [...places.values()].map((p) => p.x), ys = [...places.values()].map((p) => p.y);
         const w = Math.max(...xs) - Math.min(...xs) + 220, h = Math.max(...ys) - Math.min(...ys) + 90;
         return { id: group.id, w, h, boxes, places, x: (Math.max(...xs) + Math.min(...xs)) / 2, y: (Math.max(...ys) + Math.min(...ys)) / 2 };
       });
-      const centres = this.placed("whole", locals, between.map((link) => [link.source, link.target]));
+      const centres = this.placed("whole", locals, between.map((link) => [link.source, link.target]), 0);
       const nodes = locals.flatMap((local) => local.boxes.map((box) => {
         const inner = local.places.get(box.id), outer = centres.get(local.id), { id, label, w, h } = box;
         const kind = box.hub ? "hub" : box.node.entity ? "entity" : "value";
@@ -239,10 +254,10 @@
       return { group: "edges", data: { id: edge.key, source: edge.subject, target: edge.object, label: this.words(edge) }, classes: `cls-${cls}` };
     }
 
-    placed(name, boxes, links) {
+    placed(name, boxes, links, work) {
       if (!this.places.has(name)) {
         const { clientWidth: width, clientHeight: height } = this.cy.container() || { clientWidth: 1000, clientHeight: 700 };
-        this.places.set(name, Places.place(boxes, links, Math.max(0.7, Math.min(2.2, width / Math.max(height, 1)))));
+        this.places.set(name, Places.place(boxes, links, Math.max(0.7, Math.min(2.2, width / Math.max(height, 1))), work));
       }
       return this.places.get(name);
     }

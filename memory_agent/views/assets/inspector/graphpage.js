@@ -1,19 +1,26 @@
 // The page around the drawing: filters that are the legend, two sliders of time, what is chosen and where it was said.
 "use strict";
 (function (root) {
-  const { h, svg, fill, day, many, cut, say, link } = root.Dom;
+  const { h, svg, fill, day, percent, many, cut, say, link } = root.Dom;
   const { Source, Moments, Drawing, Parts } = root;
-  const MOST_ROWS = 80;
-  const kept = { classes: null, past: true, words: "", when: null, known: Moments.NOW, scope: { kind: "all" }, everything: false, chosen: null };
+  const MOST_ROWS = 80, MOST_BARS = 72;
+  const kept = { off: new Set(), past: true, words: "", when: null, known: Moments.NOW, scope: { kind: "all" }, everything: false, chosen: null };
   let page = null;
 
   async function show(place, [kind, id]) {
     const data = await Source.get("graph");
+    if (!data.facts.length) { nothing(place); return null; }
     if (page) page.close();
     page = new Page(data, place);
     if (kind === "around" && id) page.enter({ kind: "node", id });
     else if (kind === "fact" && id) page.chooseFact(id);
     return () => { page.close(); page = null; };
+  }
+
+  function nothing(place) {
+    const told = [Source.lead, "What this memory knows is drawn here once turns were taken in and consolidated.",
+      Source.live ? ["Take a file in under ", link(["audit"], "Audit"), ", then consolidate it under ", link(["runs"], "Runs"), ". Or talk: ", h("code", {}, "memory-agent chat")] : null];
+    fill(place, h("div.page", {}, h("h1", {}, "Graph"), Parts.empty("Nothing is known yet", ...told.filter(Boolean))));
   }
 
   class Page {
@@ -24,7 +31,9 @@
         on: { keydown: (event) => this.key(event) } });
       this.panel = h("aside.panel", { "aria-label": "What is chosen", tabindex: -1 });
       this.crumbs = h("nav.crumbs", { "aria-label": "Part of the graph" });
-      this.empty = h("p.nothing", { hidden: true }, "Nothing to see at this moment with these filters.");
+      this.empty = h("div.nothing", { hidden: true }, h("p", {}, "Nothing to see at this moment with these filters."),
+        h("button", { type: "button", on: { click: () => this.reset() } }, "Show everything, as of now"));
+      this.told = h("p.told", {});
       this.validStops = Moments.validStops(data.facts);
       this.knownStops = Moments.knownStops(data.facts);
       const tools = h("div.tools", {},
@@ -34,7 +43,7 @@
         this.rail(), h("section.stage", { "aria-label": "Drawing" }, this.crumbs, this.canvas, this.empty, tools, this.times()), this.panel));
       this.drawing = new Drawing(this.canvas, data, { choose: (what) => this.choose(what), enter: (what) => this.enter(what) });
       this.drawing.view = this.view();
-      this.scope(kept.scope, false);
+      this.scope(this.drawing.has(kept.scope) ? kept.scope : { kind: "all" }, false);
       this.whole.hidden = !this.drawing.large;
       this.theme = () => this.drawing.restyle();
       document.addEventListener("theme", this.theme);
@@ -44,7 +53,7 @@
     tool(mark, name, act) { return h("button", { type: "button", title: name, "aria-label": name, on: { click: act } }, mark); }
 
     view() {
-      return { when: kept.when, known: kept.known, classes: kept.classes, past: kept.past, words: kept.words };
+      return { when: kept.when, known: kept.known, classes: this.classes, past: kept.past, words: kept.words };
     }
 
     // The legend is the filter: each class with its colour and how many facts it has.
@@ -52,14 +61,15 @@
       const counts = new Map();
       for (const fact of this.data.facts) if (fact.retired === null) counts.set(fact.cls, (counts.get(fact.cls) || 0) + 1);
       const present = root.CLASSES.filter((cls) => counts.has(cls));
-      kept.classes = kept.classes || new Set(present);
+      this.classes = new Set(present.filter((cls) => !kept.off.has(cls)));
       const boxes = present.map((cls) => h(`label.check.cls-${cls}`, {},
-        h("input", { type: "checkbox", checked: kept.classes.has(cls), "data-cls": cls, on: { change: (event) => {
-          if (event.target.checked) kept.classes.add(cls); else kept.classes.delete(cls);
+        h("input", { type: "checkbox", checked: this.classes.has(cls), "data-cls": cls, on: { change: (event) => {
+          if (event.target.checked) { this.classes.add(cls); kept.off.delete(cls); } else { this.classes.delete(cls); kept.off.add(cls); }
           this.redraw();
         } } }), h("i.swatch", { "aria-hidden": "true" }), h("span", {}, cls), h("small", {}, counts.get(cls))));
-      const all = (on) => {
-        kept.classes = new Set(on ? present : []);
+      this.all = (on) => {
+        this.classes = new Set(on ? present : []);
+        kept.off = new Set(on ? [] : present);
         boxes.forEach((box) => { box.querySelector("input").checked = on; });
         this.redraw();
       };
@@ -72,7 +82,7 @@
         h("span", {}, "draw every fact"));
       return h("aside.rail", { "aria-label": "Filters and legend" },
         h("label.field", {}, h("span", {}, "Find"), find),
-        h("fieldset", {}, h("legend", {}, "Classes"), h("p.mini", {}, h("button.plain", { type: "button", on: { click: () => all(true) } }, "all"), h("button.plain", { type: "button", on: { click: () => all(false) } }, "none")), boxes),
+        h("fieldset", {}, h("legend", {}, "Classes"), h("p.mini", {}, h("button.plain", { type: "button", on: { click: () => this.all(true) } }, "all"), h("button.plain", { type: "button", on: { click: () => this.all(false) } }, "none")), boxes),
         h("fieldset", {}, h("legend", {}, "Show"), past, this.whole),
         h("fieldset.key", {}, h("legend", {}, "Legend"),
           h("p", {}, h("i.dot.hub", { "aria-hidden": "true" }), "much is known of it"), h("p", {}, h("i.dot.entity", { "aria-hidden": "true" }), "person, place or thing"),
@@ -85,7 +95,8 @@
       const known = this.slider("known", "Known at", this.knownStops, this.data.facts.flatMap((fact) => [fact.recorded, fact.retired]), kept.known === Moments.NOW ? null : kept.known, (moment) => { kept.known = moment === null ? Moments.NOW : moment; });
       this.play = h("button.play", { type: "button", "aria-label": "Play time", title: "Play time", on: { click: () => this.toggle(valid) } }, "▶");
       valid.row.append(this.play);
-      return h("div.times", { role: "group", "aria-label": "Time" }, valid.row, known.row);
+      this.sliders = [valid.input, known.input];
+      return h("div.times", { role: "group", "aria-label": "Time" }, valid.row, known.row, this.told);
     }
 
     // A slider over the days on which something changes; its right end is now.
@@ -105,18 +116,32 @@
         this.redraw();
       });
       said();
-      const hint = id === "when" ? "what was true then" : "what this memory believed then";
-      return { input, row: h("div.time", {}, h("label", { for: id, title: hint }, word), this.marks(stops, moments), input, output) };
+      return { input, row: h("div.time", {}, h("label", { for: id }, word), this.marks(stops, moments), input, output) };
     }
 
-    // How much changes at each stop, as small bars over the slider.
+    // What the two sliders ask together, as a sentence.
+    sentence() {
+      const { when, known } = kept, now = known === Moments.NOW;
+      const true_ = when === null ? `What ${now ? "holds now" : "held"}` : `What was true on ${day(when)}`;
+      return now ? `${true_}, by what is known today.` : `${true_}, as this memory believed on ${day(known)}.`;
+    }
+
+    reset() {
+      kept.words = ""; kept.past = true;
+      for (const slider of this.sliders) { slider.value = slider.max; slider.dispatchEvent(new Event("input")); }
+      document.getElementById("find").value = "";
+      document.getElementById("past").checked = true;
+      this.all(true);
+    }
+
+    // How much changes around each stop, as small bars over the slider.
     marks(stops, moments) {
-      const mark = svg("svg", { class: "marks", viewBox: `0 0 ${Math.max(stops.length, 1) * 10} 20`, preserveAspectRatio: "none", "aria-hidden": "true" });
-      const counts = stops.map(() => 0);
+      const bars = Math.min(stops.length, MOST_BARS), counts = new Array(bars).fill(0);
+      const mark = svg("svg", { class: "marks", viewBox: `0 0 ${Math.max(bars, 1) * 10} 20`, preserveAspectRatio: "none", "aria-hidden": "true" });
       let at = 0;
       for (const moment of moments.filter((one) => one !== null).sort((a, b) => a - b)) {
         while (at < stops.length - 1 && stops[at] < moment) at++;
-        if (counts.length) counts[at]++;
+        if (bars) counts[Math.floor((at * bars) / stops.length)]++;
       }
       const most = Math.max(1, ...counts);
       counts.forEach((n, place) => {
@@ -167,11 +192,13 @@
         scope.kind === "around" ? [" ", h("label.hops", {}, "within ", h("select", { "aria-label": "How near", on: { change: (event) => this.scope({ ...scope, hops: Number(event.target.value) }) } },
           [1, 2, 3].map((n) => h("option", { value: n, selected: n === scope.hops }, many(n, "fact")))))] : null);
       this.redraw();
+      this.fillPanel();
     }
 
     redraw() {
       const seen = this.drawing.draw(this.view());
       this.empty.hidden = seen.size > 0;
+      fill(this.told, this.sentence());
       clearTimeout(this.filling);
       this.filling = setTimeout(() => this.fillPanel(), 120);
     }
@@ -220,14 +247,14 @@
       const holds = facts.filter((one) => one.state === "holds").length;
       const node = what && what.kind === "node" ? this.drawing.byId.get(what.id) : null;
       fill(this.panel,
-        h("header", {}, h("h2", {}, what ? this.drawing.name(what) : "In view"),
-          h("p.soft", {}, node ? `${node.type}. ` : "", `${many(facts.length, "fact")}, ${holds} hold${holds === 1 ? "s" : ""}`, facts.length - holds ? `, ${facts.length - holds} are over` : "", "."),
+        h("header", {}, what || !Source.lead ? null : h("p", {}, Source.lead), h("h2", {}, what ? this.drawing.name(what) : "In view"),
+          h("p.soft", {}, node && node.type !== "value" ? `A ${node.type}. ` : "", `${many(facts.length, "fact")}: ${holds.toLocaleString("en")} hold${holds === 1 ? "s" : ""}`, facts.length - holds ? `, ${(facts.length - holds).toLocaleString("en")} ${facts.length - holds === 1 ? "is" : "are"} over` : "", "."),
           what && what.kind === "group" ? h("button.primary", { type: "button", on: { click: () => this.enter(what) } }, "Open this group") : null,
           node ? h("p.buttons", {}, h("button", { type: "button", on: { click: () => this.enter(what) } }, "Only what is near"),
             node.entity && Source.has("record") ? link(["record", node.id], "Its record") : null) : null),
         h("ul.facts", {}, facts.slice(0, MOST_ROWS).map((one) => h(`li.cls-${one.fact.cls}${one.state === "past" ? ".over" : ""}`, {},
           h("button.row", { type: "button", on: { click: () => this.choose({ kind: "fact", id: one.key }) } }, h("i.swatch", { "aria-hidden": "true" }),
-            h("span", {}, h("bdi", {}, one.fact.text)), h("small", {}, Parts.when(one.fact)))))),
+            h("span", {}, h("bdi", {}, one.fact.text)), h("small", {}, one.fact.when))))),
         facts.length > MOST_ROWS ? h("p.soft", {}, `and ${facts.length - MOST_ROWS} more; narrow it down, or see `, link(["memories"], "all memories"), ".") : null);
     }
 
@@ -235,15 +262,17 @@
       const found = this.drawing.seen.get(what.id);
       const edge = this.drawing.byKey.get(what.id);
       const fact = found ? found.fact : edge.versions[edge.versions.length - 1];
-      const why = this.data.untaught[fact.id];
+      const weights = h("dd", {}, "…");
+      if (Source.has("weights")) Source.get("weights").then((known) => fill(weights, root.MemoriesPage.inWeights(fact, known, new Set(known.taught)))).catch((error) => fill(weights, error.message));
       const name = (id) => h("button.plain.name", { type: "button", on: { click: () => this.choose({ kind: "node", id }) } }, h("bdi", {}, cut(this.drawing.names.get(id), 40)));
       fill(this.panel,
         h("header", {}, h("p.mini", {}, h("button.plain", { type: "button", on: { click: () => this.choose(null) } }, "← back")),
           h("h2", {}, h("bdi", {}, fact.text)),
           h("p", {}, Parts.chip(fact.cls), " ", Parts.status(fact.status), fact.modality === "actual" ? null : [" ", h("span.badge", {}, fact.modality)], fact.negated ? [" ", h("span.badge", {}, "not so")] : null)),
         h("dl", {}, h("dt", {}, "Between"), h("dd", {}, name(fact.subject), " and ", name(fact.object)),
-          h("dt", {}, "True"), h("dd", {}, Parts.when(fact)), h("dt", {}, "Believed"), h("dd", {}, `${day(fact.recorded)} to ${fact.retired === null ? "now" : day(fact.retired)}`),
-          h("dt", {}, "Weights"), h("dd", {}, this.data.taught.includes(fact.id) ? "known by heart" : why ? `not taught: ${this.data.reasons[why] || why}` : "may be taught")),
+          h("dt", {}, "True"), h("dd", {}, fact.when), h("dt", {}, "Believed"), h("dd", {}, fact.retired === null ? `since ${day(fact.recorded)}` : `${day(fact.recorded)} to ${day(fact.retired)}`),
+          h("dt", {}, "Confidence"), h("dd", {}, percent(fact.confidence)),
+          Source.has("weights") ? [h("dt", {}, "Weights"), weights] : null),
         h("h3", {}, "In whose words"), Parts.quotes(fact.sources, this.data.sessions),
         edge.versions.length > 1 ? h("p.soft", {}, many(edge.versions.length, "version"), " of it were believed.") : null,
         Source.has("record") ? h("p", {}, link(["record", fact.id], "Its record, history and what may be done")) : null);

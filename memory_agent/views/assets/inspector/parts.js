@@ -1,12 +1,11 @@
 // Pieces that several pages show: chips, dates, quotes in their conversation.
 "use strict";
 (function (root) {
-  const { h, fill, link, clean, day } = root.Dom;
+  const { h, fill, link, clean } = root.Dom;
   const { Source } = root;
 
   const chip = (cls) => h(`span.chip.cls-${cls}`, {}, h("i.swatch", { "aria-hidden": "true" }), cls);
   const status = (word) => h(`span.badge.${word}`, {}, word);
-  const when = (fact) => `${fact.from || "?"} → ${fact.to || (fact.status === "current" ? "now" : "?")}`;
 
   // A turn's words with spans marked; spans are counted in code points, as Python counts.
   function marked(content, spans) {
@@ -50,10 +49,24 @@
   }
 
   // Rows of {kind, id, text} as links to their records.
-  const records = (rows) => (rows.length ? h("ul.records", {}, rows.map((row) => h("li", {}, h("small", {}, row.kind), " ",
-    row.kind === "version" ? h("bdi", {}, row.text) : link([row.kind === "run" ? "runs" : "record", row.id], h("bdi", {}, row.text))))) : h("p.soft", {}, "None."));
+  const records = (rows, none = "None.") => (rows.length ? h("ul.records", {}, rows.map((row) => h("li", {}, h("small", {}, row.number ? `${row.kind} ${row.number}` : row.kind),
+    row.kind === "version" ? h("bdi", {}, row.text) : link([row.kind === "run" ? "runs" : "record", row.id], h("bdi", {}, row.text))))) : h("p.soft", {}, none));
+
+  // A table whose rows become cards where the screen is narrow: each cell then stands beside its column's name.
+  function table(what, label, heads, body) {
+    const named = heads.map((head) => (head instanceof Node ? head : h("th", { scope: "col" }, head)));
+    return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label }, h(`table.rows.${what}`, {}, h("thead", {}, h("tr", {}, named)), body));
+  }
+  function row(what, heads, cells) {
+    const made = cells.map((cell) => (cell instanceof Node && /^T[DH]$/.test(cell.tagName) ? cell : h("td", {}, cell)));
+    made.forEach((cell, at) => { if (heads[at]) cell.dataset.head = heads[at]; });
+    return h(`tr${what ? `.${what}` : ""}`, {}, made);
+  }
+
+  // A page without anything on it: what it would show, and what to do about it.
+  const empty = (title, ...rest) => h("div.empty", {}, h("h2", {}, title), rest.map((line) => h("p", {}, line)));
 
   const wait = (text = "Reading…") => h("p.soft", { role: "status" }, text);
 
-  root.Parts = { chip, status, when, marked, quotes, records, wait, day };
+  root.Parts = { chip, status, marked, quotes, records, table, row, empty, wait };
 })(globalThis);

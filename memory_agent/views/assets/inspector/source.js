@@ -20,14 +20,16 @@
     key = sessionStorage.getItem(KEY);
   }
 
-  async function call(method, path, body) {
+  // `body` goes as JSON; `text` as it is.
+  async function call(method, path, body, text) {
     const headers = { Accept: "application/json" };
     if (key) headers.Authorization = `Bearer ${key}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (text !== undefined) headers["Content-Type"] = "application/x-ndjson";
     const answer = await fetch(`${base}/v1/spaces${path}`, {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit", cache: "no-store",
+      method, headers, body: body === undefined ? text : JSON.stringify(body), credentials: "omit", cache: "no-store",
     });
-    if (answer.status === 401) { await askForKey(); return call(method, path, body); }
+    if (answer.status === 401) { await askForKey(); return call(method, path, body, text); }
     const found = answer.status === 204 ? null : await answer.json();
     if (!answer.ok) throw new Error(found && found.detail ? found.detail : `${answer.status} ${answer.statusText}`);
     return found;
@@ -65,8 +67,8 @@
   }
 
   // Something is written through the server's own routes; what was read before is read again.
-  async function send(method, path, body) {
-    const found = await call(method, `${space()}${path}`, body);
+  async function send(method, path, body, text) {
+    const found = await call(method, `${space()}${path}`, body, text);
     kept.clear();
     return found;
   }

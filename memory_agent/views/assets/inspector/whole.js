@@ -7,6 +7,7 @@
   const SMALL = 5; // pixels: lower boxes are only a spot of colour
   const LABEL = 6, WORDS = 9; // pixels: smaller letters are not painted, on boxes and on lines
   const PARALLEL = 7;
+  const FADED = 0.5;
   const STATES = ["holds", "past", "doubt"];
 
   class Whole {
@@ -115,7 +116,7 @@
         pen.beginPath();
         for (const edge of things) if (crosses(edge, seen)) { pen.moveTo(edge.x1, edge.y1); pen.lineTo(edge.x2, edge.y2); drawn++; }
         pen.strokeStyle = this.look.of(cls);
-        pen.globalAlpha = (state === "past" ? 0.38 : 1) * (off ? 0.2 : 1);
+        pen.globalAlpha = (state === "past" ? FADED : 1) * (off ? 0.3 : 1);
         pen.lineWidth = Math.max(state === "doubt" ? 2.2 : 1.6, 0.7 / zoom);
         // Dashes of less than a pixel are grey anyhow, and dear.
         pen.setLineDash(zoom < 0.25 || state === "holds" ? [] : state === "past" ? [6, 4] : [2, 3]);
@@ -138,7 +139,7 @@
         const edge = kind === "value" ? of(cls) : of("ink");
         pen.beginPath();
         for (const node of things) if (within(node, seen)) { pen.rect(node.x - node.w / 2, node.y - node.h / 2, node.w, node.h); drawn++; }
-        pen.globalAlpha = (state === "past" ? 0.38 : 1) * (off ? 0.2 : 1);
+        pen.globalAlpha = (state === "past" ? FADED : 1) * (off ? 0.3 : 1);
         pen.fillStyle = kind === "hub" ? of("ink") : 27 * zoom < SMALL ? edge : of("panel");
         pen.fill();
         if (27 * zoom >= SMALL) { pen.strokeStyle = edge; pen.lineWidth = kind === "value" ? 1.4 : 1.8; pen.stroke(); }
@@ -160,7 +161,7 @@
       pen.textAlign = "center";
       pen.textBaseline = "middle";
       for (const { cls, kind, state, off, things } of some) {
-        pen.globalAlpha = (state === "past" ? 0.38 : 1) * (off ? 0.2 : 1);
+        pen.globalAlpha = (state === "past" ? FADED : 1) * (off ? 0.3 : 1);
         for (const thing of things) {
           const [text, x, y] = words(thing);
           if (x < seen.left || x > seen.right || y < seen.top || y > seen.bottom) continue;
