@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -206,9 +207,11 @@ def diff(
 ) -> None:
     """Show what was learnt between two moments; by default what the last consolidation changed, and all since."""
     from memory_agent.semantic import changes
+    from memory_agent.views.record import proposed, why_refused
 
     with place.memory() as memory:
         found = changes.diff(memory.space, since, until)
+        texts = {fact.id: fact.text for fact in memory.facts()}
 
     def show(out: Console) -> None:
         out.print(f"from {found.since:%Y-%m-%d %H:%M:%S} to {found.until:%Y-%m-%d %H:%M:%S} UTC", style="dim")
@@ -216,19 +219,22 @@ def diff(
         marks |= {"stale": ("?", "yellow"), "disputed": ("!", "yellow")}
         for name, (mark, style) in marks.items():
             for fact in getattr(found, name):
-                out.print(f"{mark} {name:9} {_when(fact)}", style=style, markup=False)
+                out.print(f"{mark} {name:9} {_told(fact, texts)}", style=style, markup=False)
         for refused in found.rejected:
-            out.print(
-                f"x rejected {refused.proposed} ({refused.reason}) [{refused.episode_id}]", style="dim", markup=False
-            )
+            told = f"x rejected  {proposed(refused)} ({why_refused(refused.reason)}) [{refused.episode_id}]"
+            out.print(told, style="dim", markup=False)
 
     place.emit(found, show)
 
 
-def _when(fact: Fact) -> str:
-    until = f" to {fact.valid_to}" if fact.valid_to else ""
-    because = f", {fact.because}" if fact.because else ""
-    return f"{fact.text} ({fact.status}, from {fact.valid_from or '?'}{until}{because}) [{fact.id}]"
+def _told(fact: Fact, texts: Mapping[str, str]) -> str:
+    """A fact of a difference in a line; `texts` holds the words of facts that may be its cause."""
+    from memory_agent.semantic import ontology
+    from memory_agent.views import times
+
+    cause, _, word = (fact.because or "").partition(" ")
+    because = f"; {word}: {texts[cause]}" if cause in texts else f"; {word}" if word else ""
+    return f"{fact.text} ({fact.status}; {times.period(fact, ontology.load())}{because}) [{fact.id}]"
 
 
 def inspect(

@@ -56,13 +56,22 @@ def record_json(record: Stored) -> dict[str, Any]:
     return {"kind": record.kind, **record.model_dump(mode="json")}
 
 
+def _times(fact: Fact) -> str:
+    """When it was true, and when that was believed."""
+    from memory_agent.semantic import ontology
+    from memory_agent.views import times
+
+    until = f" to {times.minute(fact.retired_at)}" if fact.retired_at else ""
+    believed = f"believed {'from' if until else 'since'} {times.minute(fact.recorded_at)}{until}"
+    return f"true {times.period(fact, ontology.load())}; {believed}"
+
+
 def line(record: Stored) -> str:
     """A record in one line."""
     if isinstance(record, Episode):
         return f"{record.id}  {record.at:%Y-%m-%d} {record.speaker}: {record.content}"
     if isinstance(record, Fact):
-        until = f" to {record.valid_to}" if record.valid_to else ""
-        return f"{record.id}  v{record.version} {record.text} ({record.status}, from {record.valid_from or '?'}{until})"
+        return f"{record.id}  v{record.version} {record.text} ({record.status}; {_times(record)})"
     if isinstance(record, Claim):
         return f"{record.id}  {record.subject} {record.predicate} {record.object}: “{record.quote}”"
     shown: Sequence[str] = [

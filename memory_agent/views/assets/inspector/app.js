@@ -56,7 +56,7 @@
 
   async function header() {
     const { user, counts } = await Source.get("overview");
-    fill(document.getElementById("who"), h("b", {}, h("bdi", {}, user)), h("span.soft", {}, ` ${many(counts.facts, "fact")} · ${many(counts.turns, "turn")}${counts.pending ? ` · ${counts.pending} not read yet` : ""}${counts.adapters ? ` · ${many(counts.adapters, "adapter")} on` : ""}`));
+    fill(document.getElementById("who"), Source.title ? null : h("b", {}, h("bdi", {}, user)), h("span.soft", {}, ` ${many(counts.facts, "fact")}${Source.title ? "" : ` · ${many(counts.turns, "turn")}`}${counts.pending ? ` · ${counts.pending} not read yet` : ""}${counts.adapters ? ` · ${many(counts.adapters, "adapter")} on` : ""}`));
   }
 
   async function start() {
