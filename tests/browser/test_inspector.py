@@ -474,7 +474,6 @@ def test_no_serious_fault_of_accessibility(
         (f"record/{fact.id}", "text=Forget…", "forgetting"),
         (f"record/{fact.subject_id}", "text=Merge into…", "merging"),
         (f"record/{fact.sources[0].episode_id}", "text=Correct the words", "wording"),
-        ("runs/run_distill2", "text=Roll back: promote", "rolling-back"),
         ("audit", "text=Import…", "importing"),
         ("audit", "text=Delete everything…", "deleting"),
     ]
