@@ -335,7 +335,8 @@ def _questions(run: Run, snapshot: Snapshot) -> list[Row]:
     """Some questions about what was taught, in words that were not trained, and the answers expected of them."""
     mine = [adapter for adapter in snapshot.adapters if adapter.run == run.id]
     facts = {fact.id: fact for adapter in mine for fact in taught_facts(snapshot, adapter)}
-    asked = probes.build(list(facts.values()), sample=probes.Sample(_EXAMPLES, *[0] * 9))
+    sample = probes.Sample(paraphrase=_EXAMPLES)
+    asked = [probe for probe in probes.build(list(facts.values()), sample=sample) if probe.kind == "paraphrase"]
     return [{"question": probe.question, "expected": " or ".join(probe.answers)} for probe in asked]
 
 
