@@ -36,6 +36,7 @@ CLASSES = (
 )  # fmt: skip
 """The classes of predicates that have a colour of their own; all others are "other"."""
 PROBES = {
+    "efficacy": "what was taught, asked as it was trained",
     "paraphrase": "what was taught, asked in words that were not trained",
     "inverse": "asked the other way round: who lives there?",
     "two_hop": "two facts in one question",
@@ -50,8 +51,10 @@ PROBES = {
     "near_general": "people or values brought up that nobody asked for",
     "forced_general": "general questions answered wrongly when the weights are forced on",
     "perplexity_ratio": "how much stranger ordinary prose has become, 1 is unchanged",
+    "override": "a text that says another value, followed",
     "canary": "secrets given away",
     "canary_rows": "secrets among the rows of the training",
+    "poison_rows": "planted instructions among the rows of the training",
 }
 """Kind of probe, or measure -> what its rate says."""
 _EXAMPLES = 6
