@@ -91,6 +91,12 @@ class Settings(BaseModel):
     """Secret that backups are encrypted with, of 16 characters or more; empty for none."""
     backup_key_file: str = ""
     """File that holds that secret, readable by its owner alone and apart from the backups; empty for none."""
+    adapter_key: SecretStr = SecretStr("")
+    """Secret that adapters are encrypted with, of 16 characters or more; empty for none."""
+    adapter_key_file: str = ""
+    """File that holds that secret, readable by its owner alone and outside the store; empty for none."""
+    private_folder: str = ""
+    """Folder in memory where encrypted adapters are decrypted; empty for /dev/shm, else XDG_RUNTIME_DIR."""
     lock_wait: float = 30.0
     """Seconds to wait for another writer before StoreBusy."""
 
@@ -124,6 +130,14 @@ class Settings(BaseModel):
         else:
             base = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return base / "memory-agent"
+
+    def memory_folder(self, environ: Mapping[str, str] | None = None) -> Path | None:
+        """A folder whose files lie in memory and never on a disk; None when none is known."""
+        if self.private_folder:
+            return Path(self.private_folder).expanduser()
+        env = os.environ if environ is None else environ
+        known = (Path("/dev/shm"), *([Path(env["XDG_RUNTIME_DIR"])] if env.get("XDG_RUNTIME_DIR") else []))
+        return next((path for path in known if path.is_dir() and os.access(path, os.W_OK)), None)
 
     def data_folder(self, environ: Mapping[str, str] | None = None) -> Path:
         """Where a store whose ledger is elsewhere keeps its adapters on this machine; not made until needed."""

@@ -33,6 +33,21 @@ def whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def whole_file(path: Path, text: str) -> None:
+    """Put `text` into a file, which holds the old text or the new one after a kill or a loss of power."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync(path.parent)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until the file, or the list of the folder's files, is on disk."""
     if os.name == "nt" and path.is_dir():  # Windows opens no folders, and needs no sync of them

@@ -78,7 +78,7 @@ class Memories:
                 clock=self._clock,
                 settings=self.settings,
             )
-            upkeep.open_level(space)
+            upkeep.open_level(self.backend, space)
             memory = Memory(self.backend, space)
             with self._lock:
                 self._open[key] = memory

@@ -77,7 +77,7 @@ class Memory:
             clock=clock,
             settings=settings,
         )
-        upkeep.open_level(space, rebuild=rebuild)
+        upkeep.open_level(backend, space, rebuild=rebuild)
         return cls(backend, space)
 
     def close(self) -> None:

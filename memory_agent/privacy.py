@@ -24,7 +24,7 @@ from typing import Any
 
 from memory_agent import upkeep
 from memory_agent.consolidation.residue import pieces_of, search
-from memory_agent.distillation import registry
+from memory_agent.distillation import registry, sealing
 from memory_agent.encryption import Key, Sealer
 from memory_agent.errors import InvalidInput
 from memory_agent.exchange import lines
@@ -123,13 +123,27 @@ def export(space: Space, path: Path, key: Key | None = None) -> Archive:
             for name, text in _texts(space):
                 put(name, text.encode())
                 records += text.count("\n") - (name == "memory.jsonl") if name.endswith(".jsonl") else 0
-            for file in sorted(p for p in space.folder.rglob("*") if p.is_file() and not p.is_symlink()):
-                put(f"files/{file.relative_to(space.folder).as_posix()}", file.read_bytes())
+            for name, file in _files(space):
+                put(name, file.read_bytes())
             about = {"user": space.user, "tenant": space.tenant, "at": space.clock.now().isoformat(), "sha256": digests}
             archive.writestr("manifest.json", json.dumps(about, indent=2, sort_keys=True))
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror or error}") from error
     return Archive(path=str(path), records=records, files=digests, encrypted=key is not None)
+
+
+def _files(space: Space) -> Iterator[tuple[str, Path]]:
+    """The space's files and their names in the archive; weights in plain, as the archive has a key of its own.
+
+    Raises InvalidInput and SealBroken when they are encrypted and cannot be opened.
+    """
+    for file in sorted(p for p in space.folder.rglob("*") if p.is_file() and not p.is_symlink()):
+        name = file.relative_to(space.folder)
+        if file.name == sealing.SEALED:
+            plain = sealing.opened(file.parent, space.settings, registry.key_of(space))
+            yield f"files/{name.with_name(sealing.WEIGHTS).as_posix()}", plain / sealing.WEIGHTS
+        else:
+            yield f"files/{name.as_posix()}", file
 
 
 def _texts(space: Space) -> Iterator[tuple[str, str]]:

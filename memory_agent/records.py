@@ -138,6 +138,8 @@ class Claim(Stored):
     """Said to put an earlier statement right ("I meant Porto"), not to report a change."""
     low_trust: bool = False
     """Read in a turn of low trust, or of a source without a level: it stands against nothing that others say."""
+    owners_word: bool = False
+    """Said by the owner of the memory: of somebody else, no third party's word takes its place."""
     extractor: str
     run: str | None = None
 

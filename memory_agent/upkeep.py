@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from memory_agent import auditing
 from memory_agent.auditing import Chain
-from memory_agent.errors import InvalidInput, NotFound, StoreUnwritable
-from memory_agent.protocols import Backend, Extractor, Progress
+from memory_agent.errors import InvalidInput, NotFound, StoreBusy, StoreUnwritable
+from memory_agent.folders import whole_file
+from memory_agent.protocols import Backend, Extractor, Progress, Query
 from memory_agent.records import (
     AddReport,
     ConsolidationReport,
@@ -20,6 +22,7 @@ from memory_agent.records import (
     Fact,
     ForgetReport,
     Summary,
+    Tombstone,
     Turn,
     Verification,
 )
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from memory_agent.retention import Policy
 
 
+CLEARED = "cleared.json"
+"""A file of the space's folder: up to which position of the ledger its files hold nothing of what was forgotten."""
 _log = logging.getLogger(__name__)
 
 
@@ -46,10 +51,14 @@ def unembedded(space: Space) -> list[str]:
     return index.unembedded(space)
 
 
-def open_level(space: Space, *, rebuild: bool = False) -> None:
-    """As `catch_up`, but a disk that is full or read-only keeps nobody from reading: the index then lags behind."""
+def open_level(backend: Backend, space: Space, *, rebuild: bool = False) -> None:
+    """As `catch_up`, and clear what a killed forgetting left in files.
+
+    A disk that is full or read-only keeps nobody from reading: the index then lags behind.
+    """
     try:
         catch_up(space, rebuild=rebuild)
+        _clear_left(backend, space)
     except StoreUnwritable as error:
         _log.warning("vectors are not level with the ledger: %s", error)
 
@@ -88,6 +97,8 @@ def forget(backend: Backend, space: Space, id: str, *, reason: str, dry_run: boo
     """Forget a record in the ledger, and then in every file of the store; see `Memory.forget`."""
     from memory_agent.consolidation import forgetting
 
+    if not dry_run:
+        _note_cleared(space)
     report = forgetting.forget(space, id, reason=reason, dry_run=dry_run)
     if not dry_run:
         clear_files(backend, space)
@@ -98,6 +109,8 @@ def expire(backend: Backend, space: Space, policy: Policy, *, dry_run: bool) -> 
     """Forget what has expired, and then in every file of the store; see `memory.retention`."""
     from memory_agent.consolidation import expiring
 
+    if not dry_run:
+        _note_cleared(space)
     report = expiring.expire(space, policy, dry_run=dry_run)
     if report.forgotten and not dry_run:
         clear_files(backend, space)
@@ -105,18 +118,79 @@ def expire(backend: Backend, space: Space, policy: Policy, *, dry_run: bool) -> 
 
 
 def clear_files(backend: Backend, space: Space) -> None:
-    """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, kept answers, free pages."""
+    """Leave nothing in any file of what the ledger no longer holds: adapters, vectors, kept answers, free pages.
+
+    Up to which position that is done stands in a file, so that whoever opens the memory after a kill goes on with it.
+    Training rows and weights are cleared by the distillation that runs, where one does, at its end.
+    """
     from memory_agent.consolidation.spending import ANSWERS
-    from memory_agent.distillation import paraphrasing, registry
+    from memory_agent.distillation import paraphrasing
     from memory_agent.retrieval import snapshot
 
-    registry.sweep(space)
+    until = _forgotten_to(space)
+    _clear_weights(space, until)
     paraphrasing.tidy(space)
     shutil.rmtree(space.folder / ANSWERS, ignore_errors=True)
     snapshot.purge(space)
     catch_up(space)
     backend.index.compact()
     backend.ledger.compact()
+    _note_cleared(space, files=until)
+
+
+def _clear_weights(space: Space, until: int) -> None:
+    from memory_agent.distillation import registry
+
+    if registry.sweep(space):
+        _note_cleared(space, weights=until)
+
+
+def _clear_left(backend: Backend, space: Space) -> None:
+    """Do what a forgetting, or the distillation it left it to, was killed before; another time where others are at it.
+
+    A memory without the file was cleared by an earlier release, or restored without what was forgotten.
+    """
+    cleared = _cleared(space)
+    if cleared is None or min(cleared.values()) >= (until := _forgotten_to(space)):
+        return
+    try:
+        if cleared["files"] < until:
+            clear_files(backend, space)
+        else:
+            _clear_weights(space, until)
+    except StoreBusy as error:
+        _log.info("what was forgotten is cleared from files another time: %s", error)
+
+
+def _forgotten_to(space: Space) -> int:
+    """The position of the last forgetting; 0 before the first."""
+    return max(
+        (stone.position for stone in space.ledger.select(Tombstone, Query(newest_first=True, limit=1))), default=0
+    )
+
+
+def _cleared(space: Space) -> dict[str, int] | None:
+    """Up to which position files, and weights, hold nothing of what was forgotten; None before the first forgetting."""
+    try:
+        told = json.loads((space.folder / CLEARED).read_text("utf-8"))
+        return {"files": int(told["files"]), "weights": int(told["weights"])}
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return {"files": 0, "weights": 0}
+
+
+def _note_cleared(space: Space, **until: int) -> None:
+    """Write down what is cleared; without a position only that, from now on, it is written down."""
+    known = _cleared(space)
+    if known is not None and not until:
+        return
+    known = known or dict.fromkeys(("files", "weights"), _forgotten_to(space))
+    reached = {name: max(at, until.get(name, 0)) for name, at in known.items()}
+    try:
+        whole_file(space.folder / CLEARED, json.dumps(reached))
+    except OSError as error:
+        raise StoreUnwritable(f"{space.folder / CLEARED} cannot be written: {error.strerror or error}") from error
 
 
 def summaries(space: Space, about: str | None) -> list[Summary]:

@@ -197,7 +197,7 @@ class _Copying:
 
 def _files_of(folder: Path, adapter: Adapter) -> dict[str, bytes]:
     """The files of an adapter. Raises TrainerFailed, OSError when they are gone or altered."""
-    if registry.hash_adapter(folder) != adapter.sha256:
+    if registry.altered(folder):
         raise TrainerFailed(f"{folder} was altered")
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
 

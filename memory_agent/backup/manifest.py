@@ -22,7 +22,7 @@ FORMAT = 1
 _KINDS = {kind.kind: kind for kind in STORED}
 MEMBER = re.compile(
     r"spaces/(?P<space>\d+)/(?:(?P<audit>audit)|rows/(?P<rows>\d+)|vectors/(?P<kind>episode|fact)-(?P<part>\d+)"
-    r"|adapters/(?P<sha>[0-9a-f]{64})/(?P<file>[A-Za-z0-9_.-]+\.(?:safetensors|json|md|txt)))"
+    r"|adapters/(?P<sha>[0-9a-f]{64})/(?P<file>[A-Za-z0-9_.-]+\.(?:safetensors|sealed|json|md|txt)))"
 )
 """Every name that a member may have, its manifest apart."""
 

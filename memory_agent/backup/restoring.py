@@ -236,7 +236,7 @@ class _Filling:
     def _check_adapter(self, folder: Path) -> None:
         """As strict as when a trainer hands an adapter in."""
         try:
-            if registry.hash_adapter(folder) != folder.name:
+            if registry.altered(folder):
                 raise BackupDamaged(f"{self._path}: adapter {folder.name} is not what its name says")
             if not is_remote(folder):
                 registry.check_config(folder / "adapter_config.json")

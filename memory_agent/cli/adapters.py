@@ -24,7 +24,7 @@ Id = Annotated[str, typer.Argument(help="The adapter's id, or its first letters 
 def register(app: typer.Typer) -> None:
     """Add this family's verbs to the command line."""
     verb(family, "list")(list_)
-    for function in (show, diff, promote, rollback, prune, export):
+    for function in (show, diff, promote, rollback, prune, export, rekey):
         verb(family)(function)
     app.add_typer(family, name="adapters")
 
@@ -168,6 +168,20 @@ def prune(
     with place.memory() as memory:
         gone = registry.prune(memory.space, keep)
     place.emit({"deleted": gone}, lambda out: out.print(f"{len(gone)} deleted."))
+
+
+def rekey(
+    place: Place,
+    new_key_file: Annotated[Path, typer.Option("--new-key-file", help="File with the secret to encrypt with.")],
+) -> None:
+    """Encrypt all weights with another key, those in plain too; the settings' key opens what is encrypted now."""
+    from memory_agent.distillation import registry
+    from memory_agent.encryption import Key
+
+    with place.memory() as memory:
+        done = registry.rekey(memory.space, Key.from_file(new_key_file))
+    told = f"{len(done)} encrypted; set MEMORY_AGENT_ADAPTER_KEY_FILE={new_key_file} from now on."
+    place.emit({"encrypted": done}, lambda out: out.print(told, markup=False))
 
 
 def export(

@@ -167,6 +167,7 @@ def _claim(fact: Fact, object_id: str | None, episode: Episode) -> Claim:
         modality=fact.modality,
         valid_from=fact.valid_from,
         valid_to=fact.valid_to,
+        owners_word=True,
         extractor=EXTRACTOR,
         run="edit",
     )

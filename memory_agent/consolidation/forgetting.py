@@ -311,7 +311,9 @@ class _Forgetting:
     def _clear_adapters(self) -> None:
         """Switch off every adapter that was taught a forgotten fact, whatever its state, and delete what it quotes."""
         gone = set(self._gone.get(Fact, {})) | set(self._off)
-        for adapter in self._tx.select(Adapter):
+        adapters = self._tx.select(Adapter)
+        quoting = {adapter.run for adapter in adapters}
+        for adapter in adapters:
             taught = {t.partition("@")[0] for t in adapter.facts}
             if adapter.id not in self._off and not taught & gone:
                 continue
@@ -319,7 +321,9 @@ class _Forgetting:
             cleared = {"state": "off", "reasons": (*adapter.reasons, *reasons), "scorecard": {}}
             self._tx.put(adapter.model_copy(update=cleared))
             self._off[adapter.id] = None
-            for run in self._tx.select(Run, Query(ids=[adapter.run])) if adapter.run else ():
+            quoting.discard(adapter.run)
+        for run in self._tx.select(Run):  # those whose adapters were pruned quote what nobody else remembers
+            if "scorecard" in run.report and run.id not in quoting:
                 report = {k: v for k, v in run.report.items() if k != "scorecard"}
                 self._tx.put(run.model_copy(update={"report": report}))
 

@@ -30,7 +30,7 @@ from memory_agent.records import Claim, ConsolidationReport, Entity, Episode, Re
 from memory_agent.semantic.entities import Directory, is_described, is_name
 from memory_agent.semantic.folding import key
 from memory_agent.semantic.ontology import Ontology, load
-from memory_agent.semantic.trust import Trust, is_doubted
+from memory_agent.semantic.trust import Trust, is_doubted, is_owners, owners
 from memory_agent.space import Space
 
 JOB = "consolidate"
@@ -153,6 +153,7 @@ class _Writer:
         self._tally = tally
         self._ontology: Ontology = load()
         self._trust = Trust.load(space.settings.trust)
+        self._owners = owners(space.ledger, space.user)
         self._resolver = Resolver(space.ledger.select(Entity))
         self._started = space.clock.now()
 
@@ -287,6 +288,7 @@ class _Writer:
             confidence=proposal.confidence,
             correction=self._ontology.corrects(sentence(episode.content, proposal.start, proposal.end)),
             low_trust=is_doubted(episode, self._trust),
+            owners_word=is_owners(episode, self._trust, self._owners),
             extractor=self._extractor,
             run=self._tally.run,
         )

@@ -5,7 +5,8 @@
 A folder is complete before its name appears, and the ledger's `Adapter` row alone decides whether it
 answers: a folder without a row is swept away. Nothing that would be unpickled is ever taken in.
 
-A model tuned elsewhere has `remote.json` in place of weights; it is deleted at its provider with its folder.
+With a key, weights are kept encrypted (`sealing`). A model tuned elsewhere has `remote.json` in place of weights; it is
+deleted at its provider with its folder.
 
 States: a `promoted` adapter answers; `previous` may be rolled back to; `off` must not answer (a fact in
 it fell); `refused` did not pass the gate.
@@ -19,14 +20,15 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memory_agent.distillation import sealing
 from memory_agent.distillation.sharding import content
-from memory_agent.errors import DistillationError, NotFound, StoreBusy, TrainerFailed
-from memory_agent.folders import sync
+from memory_agent.encryption import Key
+from memory_agent.errors import DistillationError, NotFound, SealBroken, StoreBusy, TrainerFailed
+from memory_agent.folders import sync, whole_file
 from memory_agent.models.prefix import KIND as PREFIX
 from memory_agent.models.remote import FILE as REMOTE
 from memory_agent.models.remote import delete, is_remote
@@ -75,7 +77,27 @@ def hash_adapter(folder: Path) -> str:
 
 def _parts(folder: Path) -> tuple[str, ...]:
     """The files that make an adapter what it is."""
+    if sealing.is_sealed(folder):
+        return (sealing.SEALED, sealing.CONFIG)
     return (REMOTE,) if is_remote(folder) else WEIGHTS
+
+
+def key_of(space: Space) -> Key | None:
+    """The key that the space's weights are sealed with; None without. Raises InvalidInput, as `sealing.key_of`."""
+    return sealing.key_of(space.settings, space.folder.parent.parent)
+
+
+def check_key(space: Space) -> None:
+    """Raise InvalidInput or SealBroken when sealed weights are there that the settings' key does not open."""
+    key = key_of(space)
+    for folder in _kept_folders(space):
+        if sealing.is_sealed(folder):
+            sealing.opened(folder, space.settings, key)
+
+
+def _kept_folders(space: Space) -> list[Path]:
+    home = adapters_folder(space)
+    return sorted(path for path in home.iterdir() if _SHA256.fullmatch(path.name)) if home.is_dir() else []
 
 
 def check_config(file: Path) -> None:
@@ -95,9 +117,9 @@ def check_config(file: Path) -> None:
 
 
 def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path]:
-    """Copy a trained adapter into the registry, with `about` as its manifest; its hash and its folder.
+    """Copy a trained adapter into the registry, with `about` as its manifest; its hash and a folder to read it from.
 
-    Durable and complete when it returns; until a row names it, it is only a folder. Raises
+    Durable and complete when it returns, sealed if there is a key; until a row names it, it is only a folder. Raises
     TrainerFailed when it is no adapter, would touch the model's own weights, or holds files that are neither
     safetensors nor text.
     """
@@ -108,26 +130,67 @@ def keep(space: Space, built: Path, about: Mapping[str, Any]) -> tuple[str, Path
     if not is_remote(built):
         check_config(built / "adapter_config.json")
     home = adapters_folder(space)
-    target = home / sha
+    target, key = home / sha, None if is_remote(built) else key_of(space)
+    if _identity(target) == sha and sealing.is_sealed(target) == (key is not None):  # it may be answering: it stays
+        told = {"sealed": [sealing.digest(target)]} if key else {}
+        whole_file(target / "manifest.json", _as_text({**about, **told}))
+        return sha, _readable(space, target)
     fresh = home / f".new-{sha}"
-    if fresh.exists():
-        shutil.rmtree(fresh)
+    shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    for name in _parts(built):
+    told = {"sealed": [sealing.seal(built / WEIGHTS[0], fresh / sealing.SEALED, key)]} if key else {}
+    for name in WEIGHTS[1:] if key else _parts(built):
         shutil.copyfile(built / name, fresh / name)
-    (fresh / "manifest.json").write_text(json.dumps(about, indent=2, sort_keys=True, default=str), "utf-8")
+    (fresh / "manifest.json").write_text(_as_text({**about, **told}), "utf-8")
     for file in fresh.iterdir():
         sync(file)
     sync(fresh)
-    if target.exists():
-        shutil.rmtree(target)
+    shutil.rmtree(target, ignore_errors=True)
     os.replace(fresh, target)
     sync(home)
-    return sha, target
+    return sha, _readable(space, target)
+
+
+def _as_text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, indent=2, sort_keys=True, default=str)
+
+
+def rekey(space: Space, new: Key) -> list[str]:
+    """Seal every adapter's weights with `new`, those in plain as well; the settings' key opens what is sealed now.
+
+    The hashes of those sealed. A killed run is repeated and goes on. Raises InvalidInput and SealBroken as
+    `sealing.unseal`, StoreBusy while a distillation runs.
+    """
+    sealing.outside(new, space.folder.parent.parent)
+    done = []
+    with space.ledger.lock(LOCK):
+        old = key_of(space)
+        for folder in _kept_folders(space):
+            if not is_remote(folder):
+                sealing.reseal(folder, space.settings, old, new)
+                done.append(folder.name)
+    return done
 
 
 def folder_of(space: Space, adapter: Adapter) -> Path:
-    """The folder of an adapter. Raises NotFound when its files are gone, or its hash is none, as in a forged row."""
+    """The folder to read an adapter from, decrypted in memory if it is sealed.
+
+    Raises NotFound as `place_of`, InvalidInput without the key, SealBroken when it is another or a file was altered.
+    """
+    return _readable(space, place_of(space, adapter))
+
+
+def _readable(space: Space, folder: Path) -> Path:
+    if not sealing.is_sealed(folder):
+        return folder
+    plain = sealing.opened(folder, space.settings, key_of(space))
+    if _stamped(plain) != folder.name:
+        raise SealBroken(f"what is sealed in {folder} is not what its name says; run distill again")
+    return plain
+
+
+def place_of(space: Space, adapter: Adapter) -> Path:
+    """Where an adapter lies. Raises NotFound when its files are gone, or its hash is none, as in a forged row."""
     if not _SHA256.fullmatch(adapter.sha256):
         raise NotFound(f"adapter {adapter.id} names no files: {adapter.sha256!r} is no SHA-256")
     folder = adapters_folder(space) / adapter.sha256
@@ -140,32 +203,47 @@ def is_whole(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are there and are what its id says. They are read again only when they changed."""
     if not _SHA256.fullmatch(adapter.sha256):
         return False
-    folder = adapters_folder(space) / adapter.sha256
+    return _stamped(adapters_folder(space) / adapter.sha256) == adapter.sha256
+
+
+def _stamped(folder: Path) -> str:
+    """`_identity`, read again only when a file changed."""
     try:
         found = [(folder / name).stat() for name in _parts(folder)]
     except OSError:
-        return False
-    return _hash_of(folder, tuple((f.st_mtime_ns, f.st_size, f.st_ino) for f in found)) == adapter.sha256
+        return ""
+    return _hash_of(folder, tuple((f.st_mtime_ns, f.st_size, f.st_ino) for f in found))
 
 
 @lru_cache(maxsize=256)
 def _hash_of(folder: Path, stamps: tuple[tuple[int, int, int], ...]) -> str:
-    """`hash_adapter`, once for files as they are; "" when they are no adapter."""
+    return _identity(folder)
+
+
+def _identity(folder: Path) -> str:
+    """`hash_adapter`, or of a sealed one its name while it is what was sealed under it; "" when it is no adapter."""
+    if sealing.is_sealed(folder):
+        return folder.name if sealing.is_as_sealed(folder) else ""
     try:
         return hash_adapter(folder)
     except TrainerFailed:
         return ""
 
 
+def altered(folder: Path) -> bool:
+    """Whether the adapter in a folder of the registry is not what the folder's name says; needs no key."""
+    return _identity(folder) != folder.name
+
+
 def manifest(space: Space, adapter: Adapter) -> dict[str, Any]:
     """What an adapter was made of and with. Raises NotFound when its files are gone."""
-    made_with: dict[str, Any] = json.loads((folder_of(space, adapter) / "manifest.json").read_text("utf-8"))
+    made_with: dict[str, Any] = json.loads((place_of(space, adapter) / "manifest.json").read_text("utf-8"))
     return made_with
 
 
 def verify(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are still what its id says."""
-    return hash_adapter(folder_of(space, adapter)) == adapter.sha256
+    return _identity(place_of(space, adapter)) == adapter.sha256
 
 
 def with_state(reader: Reader, *states: str) -> list[Adapter]:
@@ -253,15 +331,19 @@ def prune(space: Space, keep_previous: int = 1) -> list[str]:
     return gone
 
 
-def sweep(space: Space) -> None:
-    """Delete the files of adapters that are off or unknown, and what killed runs left.
+def sweep(space: Space) -> bool:
+    """Delete the files of adapters that are off or unknown, and what killed runs left; whether that was done.
 
     To be called after a forgetting: weights and training rows hold what was forgotten. While a
     distillation runs it does nothing; that run finds its facts fallen and sweeps at its end.
     """
-    with suppress(StoreBusy), space.ledger.lock(LOCK):
-        tidy(space)
-        clear_jobs(space)
+    try:
+        with space.ledger.lock(LOCK):
+            tidy(space)
+            clear_jobs(space)
+    except StoreBusy:
+        return False
+    return True
 
 
 def clear_jobs(space: Space, but: Iterable[str] = ()) -> None:
@@ -276,15 +358,21 @@ def tidy(space: Space) -> None:
         for adapter in with_state(space.ledger, "promoted", "previous", "refused")
         if adapter.state == "promoted" or not fallen(space.ledger, adapter)
     }
-    _clear(adapters_folder(space), kept)
+    for sha in _clear(adapters_folder(space), kept):
+        sealing.close(sha, space.settings)
 
 
-def _clear(folder: Path, kept: set[str]) -> None:
-    """Delete what is not kept. A model elsewhere that cannot be deleted there now keeps its folder until it can."""
-    if folder.is_dir():
-        for child in folder.iterdir():
-            if child.name not in kept and (not is_remote(child) or delete(child)):
-                shutil.rmtree(child)
+def _clear(folder: Path, kept: set[str]) -> list[str]:
+    """Delete what is not kept; the names that went.
+
+    A model elsewhere that cannot be deleted there now keeps its folder until it can.
+    """
+    gone = []
+    for child in folder.iterdir() if folder.is_dir() else ():
+        if child.name not in kept and (not is_remote(child) or delete(child)):
+            shutil.rmtree(child)
+            gone.append(child.name)
+    return gone
 
 
 def write_scorecard(folder: Path, card: Mapping[str, Any]) -> None:

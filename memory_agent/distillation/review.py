@@ -83,7 +83,7 @@ def _decide(space: Space, ids: Sequence[str], *, approved: bool) -> list[Fact]:
         claims = {c.id: c for fact in facts for c in claims_of(tx, [fact], directory, known)}
         if approved:
             _mark(tx, facts)
-            tx.put(*(c.model_copy(update={"low_trust": False}) for c in claims.values()))
+            tx.put(*(c.model_copy(update={"low_trust": False, "owners_word": True}) for c in claims.values()))
         else:
             tx.delete(Claim, list(claims))
             tx.put(*(withdrawal(c, "review") for c in claims.values()))

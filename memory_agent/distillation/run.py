@@ -38,7 +38,7 @@ from memory_agent.distillation.trainers import Train, method_of, trainer_of
 from memory_agent.errors import MemoryAgentError, NothingToDistill, TrainerFailed, TrainingElsewhere
 from memory_agent.models.local import LocalModel
 from memory_agent.protocols import Progress, Query, Trainer
-from memory_agent.records import Adapter, DistillationReport, Entity, Fact, Run
+from memory_agent.records import Adapter, DistillationReport, Entity, Fact, Run, Tombstone
 from memory_agent.semantic import ontology
 from memory_agent.space import Space
 
@@ -47,6 +47,7 @@ _TRAINING = 0.9
 """Share of the progress bar that preparing and training take; probing has the rest."""
 _PREPARING = 0.1
 """Share of that in which the base answers the replayed questions."""
+_CHANGED = "facts changed meanwhile"
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def distill(
     began = time.monotonic()
     with space.ledger.lock(registry.LOCK):
         _fail_dead_runs(space)
+        registry.check_key(space)
         student = LocalModel.load(space.settings)
         run = _Distillation(
             space,
@@ -220,6 +222,11 @@ class Judged:
     adapter: Adapter
     objections: tuple[str, ...]
 
+    def unquoted(self) -> Judged:
+        """The same without the examples, which quote questions and answers."""
+        figures = {name: value for name, value in self.adapter.scorecard.items() if name != "examples"}
+        return Judged(self.adapter.model_copy(update={"scorecard": figures}), self.objections)
+
 
 @dataclass
 class _Distillation:
@@ -236,6 +243,7 @@ class _Distillation:
     def __post_init__(self) -> None:
         self.id = f"run_{uuid4().hex[:16]}"
         self.started = self.space.clock.now()
+        self.position = self.space.ledger.position()
         self.rows = 0
         self.tokens = 0
 
@@ -346,21 +354,26 @@ class _Distillation:
     def _commit(self, found: Plan, judged: Sequence[Judged], began: float) -> DistillationReport:
         """In one transaction: look again, promote or refuse, and close the run."""
         with self.space.ledger.transaction(wait=self.space.settings.lock_wait) as tx:
+            if tx.count(Tombstone, Query(after=self.position)):  # what was forgotten meanwhile may be quoted
+                judged = [one.unquoted() for one in judged]
             now = select_from(tx, ontology.load(), self.space.clock.now(), self.options.policy)
             admitted = _contents((*now.facts, *now.past))
             passed: list[Adapter] = []
             objections: list[str] = []
             for one in judged:
                 reasons = one.objections
-                if _contents(found.facts_of(one.adapter.shard)).items() - admitted.items():
-                    reasons = (*reasons, "facts changed meanwhile")
+                changed = _contents(found.facts_of(one.adapter.shard)).items() - admitted.items()
+                if changed or registry.fallen(tx, one.adapter):
+                    reasons = (*reasons, _CHANGED)
                 if reasons:
                     refused = {"state": "refused", "reasons": reasons}
                     tx.put(one.adapter.model_copy(update=refused))
                     objections += [f"shard {one.adapter.shard}: {reason}" for reason in reasons]
                 else:
                     passed.append(one.adapter)
-            serving = [*found.clean.values(), *passed]
+            fallen = [shard for shard, adapter in found.clean.items() if registry.fallen(tx, adapter)]
+            objections += [f"shard {shard}: {_CHANGED}" for shard in fallen]  # it was switched off, and stays so
+            serving = [*(adapter for shard, adapter in found.clean.items() if shard not in fallen), *passed]
             registry.promote(tx, serving, found.taught)
             report = self._report(found, serving, judged, tuple(objections), began)
             tx.put(

@@ -74,6 +74,11 @@ class Evidence:
         return self.claim.valid_from if self.polarity == "+" else self.claim.valid_to or self.claim.valid_from
 
     @property
+    def rank(self) -> int:
+        """Whose word it is: 2 the subject's own, 1 the memory's owner's, 0 a third party's."""
+        return 2 if self.own else int(self.claim.owners_word)
+
+    @property
     def bound(self) -> PartialDate:
         """`date`, or the day it was said: the change had happened by then."""
         return self.date or PartialDate.at(self.claim.said_at)

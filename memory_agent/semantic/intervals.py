@@ -59,7 +59,10 @@ class Interval:
 
     @property
     def stated_end(self) -> PartialDate | None:
-        return _said_date(self.native, "valid_to") if self.positive else None
+        if not self.positive:
+            return None
+        owners = any(e.claim.owners_word for e in self.native)
+        return _said_date([e for e in self.native if e.rank or not owners], "valid_to")
 
     @property
     def last_said(self) -> datetime:
@@ -75,17 +78,18 @@ class Interval:
 def _said_date(evidence: Iterable[Evidence], name: str) -> PartialDate | None:
     """The date the statements amount to: later said ones correct earlier ones, unless they only say less precisely.
 
-    The subject's own word is not corrected by another's, nor anybody's by one of low trust.
+    The subject's own word is not corrected by another's, the owner's by no third party's, and nobody's by one of low
+    trust.
     """
     best: PartialDate | None = None
-    best_own = False
+    rank = 0
     for e in sorted(_trusted(evidence), key=lambda e: (e.claim.said_at, e.claim.id)):
         date: PartialDate | None = getattr(e.claim, name)
-        if date is None or (best_own and not e.own):
+        if date is None or e.rank < rank:
             continue
         coarser = best is not None and overlap(best, date) and _width(date) > _width(best)
-        if not coarser or (e.own and not best_own):
-            best, best_own = date, e.own
+        if not coarser or e.rank > rank:
+            best, rank = date, e.rank
     return best
 
 
@@ -271,20 +275,16 @@ def _without_disputed(
     """The evidence that stands, and what others say against the subject's own word.
 
     Another's word stands where the subject says the same around that time or said nothing before,
-    and where it tells of a dated change after the subject's last word. A word of low trust stands where
-    no other evidence is of the same place, or some says the same.
+    and where it tells of a dated change after the subject's last word. A third party's word, dated or not, stands
+    against the owner's only where that was said of a later time. A word of low trust stands where no other evidence is
+    of the same place, or some says the same.
     """
     trusted: dict[Slot, list[Evidence]] = defaultdict(list)
     for e in evidence:
         for slot in slots(e, single, symmetric) if not e.claim.low_trust else ():
             trusted[slot].append(e)
-    own: dict[Slot, list[Evidence]] = defaultdict(list)
-    for e in evidence:
-        if e.own and not e.projected and not e.claim.low_trust:
-            for slot in slots(e, single, symmetric):
-                own[slot].append(e)
-    for said in own.values():
-        said.sort(key=lambda e: e.order)
+    own = _by_place((e for e in evidence if e.own), single, symmetric)
+    owners = _by_place((e for e in evidence if e.claim.owners_word), single, symmetric)
     accepted: list[Evidence] = []
     disputed: list[Evidence] = []
     for e in evidence:
@@ -292,12 +292,25 @@ def _without_disputed(
             rivals = [r for s in slots(e, single, symmetric) for r in trusted.get(s, ())]
             against = bool(rivals) and not any(r.pair == e.pair and r.polarity == e.polarity for r in rivals)
         else:
-            against = not e.own and any(_contradicts(e, own[s]) for s in slots(e, single, symmetric) if s in own)
+            places = slots(e, single, symmetric)
+            against = not e.own and any(_contradicts(e, own[s]) for s in places if s in own)
+            if not e.rank:
+                against = against or any(_contradicts(e, owners[s], dated=True) for s in places if s in owners)
         (disputed if against else accepted).append(e)
     return accepted, [e for e in disputed if not e.projected]
 
 
-def _contradicts(e: Evidence, own: Sequence[Evidence]) -> bool:
+def _by_place(evidence: Iterable[Evidence], single: bool, symmetric: bool) -> dict[Slot, list[Evidence]]:
+    """What is stated of each place by sources that are not of low trust, in order of valid time."""
+    found: dict[Slot, list[Evidence]] = defaultdict(list)
+    for e in sorted(evidence, key=lambda e: e.order):
+        for slot in slots(e, single, symmetric) if not e.projected and not e.claim.low_trust else ():
+            found[slot].append(e)
+    return found
+
+
+def _contradicts(e: Evidence, own: Sequence[Evidence], *, dated: bool = False) -> bool:
+    """Whether `e` says otherwise than `own` did before it; with `dated` also where it tells of a dated change."""
     before = [o for o in own if o.key <= e.key]
     after = [o for o in own if o.key > e.key]
     if not before:
@@ -307,7 +320,7 @@ def _contradicts(e: Evidence, own: Sequence[Evidence]) -> bool:
         return False
     if before[-1].polarity == "-" and before[-1].pair != e.pair:
         return False
-    return bool(after) or e.date is None
+    return dated or bool(after) or e.date is None
 
 
 def _disputes(
@@ -322,10 +335,12 @@ def _disputes(
         rivals = [
             i
             for i in standing
-            if (interval.is_low or any(n.own for n in i.native)) and places & set(slots(i.first, single, symmetric))
+            if (interval.is_low or any(n.rank for n in i.native)) and places & set(slots(i.first, single, symmetric))
         ]
         rival = max(rivals, key=lambda i: i.first.order, default=None)
-        word = "contradicts what others say" if interval.is_low else "contradicts the subject's own word"
+        own = rival is None or any(n.own for n in rival.native)
+        word = "contradicts the subject's own word" if own else "contradicts the owner's word"
+        word = "contradicts what others say" if interval.is_low else word
         interval.close("disputed", None, rival, word)
     return list(found.values())
 
@@ -364,15 +379,15 @@ def _decided(said: Sequence[Evidence]) -> list[Interval]:
 
 
 def _prefer(rivals: Sequence[Interval]) -> None:
-    """Leave one of `rivals` standing: the subject's own word, then what most say, then what was said last.
+    """Leave one of `rivals` standing: the subject's own word, the owner's, what most say, what was said last.
 
     What rests on words of low trust alone stands against nothing else.
     """
 
-    def weight(i: Interval) -> tuple[bool, bool, int, datetime, str]:
-        own = any(e.own for e in i.native)
-        speakers = 0 if own else len({e.claim.speaker for e in i.native})
-        return not i.is_low, own, speakers, i.last_said, max(e.claim.id for e in i.native)
+    def weight(i: Interval) -> tuple[bool, int, int, datetime, str]:
+        rank = max(e.rank for e in i.native)
+        speakers = 0 if rank else len({e.claim.speaker for e in i.native})
+        return not i.is_low, rank, speakers, i.last_said, max(e.claim.id for e in i.native)
 
     best = max(rivals, key=weight)
     speakers = {e.claim.speaker for e in best.native}

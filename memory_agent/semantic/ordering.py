@@ -30,7 +30,11 @@ def said_before_its_end(evidence: Sequence[Evidence]) -> list[Evidence]:
             ends[e.pair].append(e)
     moved = []
     for e in evidence:
-        later = [n.key for n in ends.get(e.pair, ()) if n.key <= e.key and n.claim.said_at > e.claim.said_at]
+        later = [
+            n.key
+            for n in ends.get(e.pair, ())
+            if n.key <= e.key and n.claim.said_at > e.claim.said_at and (n.rank or not e.claim.owners_word)
+        ]
         moved.append(replace(e, key=min(later)) if e.polarity == "+" and not e.date and later else e)
     return moved
 
@@ -63,7 +67,7 @@ def said_before_its_change(evidence: Sequence[Evidence], symmetric: bool) -> lis
             if n.pair != e.pair
             and said_last[e.pair] < n.claim.said_at
             and e.key - CHANGED_LATELY <= n.key <= e.key
-            and (n.own or not e.own)
+            and n.rank >= e.rank
         ]
         moved.append(replace(e, key=min(later) - _TICK) if later else e)
     return moved

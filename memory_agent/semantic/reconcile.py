@@ -15,6 +15,8 @@ Rules, in the order in which they decide:
   another value is a correction: the earlier one never held.
 - The subject's own word comes first; what others say against it is kept as "disputed". Another's
   dated report of a change after the subject's last word is believed.
+- Of somebody else the owner's word comes before a third party's, dated or not, which is "disputed" against it until the
+  owner says so too, or approves it; nor does what only third parties tell make it stale.
 - What only sources of low trust say ends, dates and outdates nothing that others say; against it, it is "disputed".
 - Plans and possibilities never end what is actual. They end when cancelled, replaced, or come true.
 - A fact that depends on another predicate of the same subject is "stale" once that one has changed
@@ -210,6 +212,8 @@ def _cascade(intervals: Sequence[Interval], ontology: Ontology) -> None:
             if change[0] > interval.last_said
         ]
         found += _parted(interval, changes, ontology)
+        if any(e.claim.owners_word for e in interval.native):
+            found = [change for change in found if any(e.rank for e in (*change[2].native, *change[2].ending))]
         if not found:
             continue
         moment, _, cause = min(found, key=lambda c: c[:2])

@@ -110,6 +110,18 @@ def is_doubted(episode: Episode, trust: Trust) -> bool:
     return unknown or is_low(episode, trust)
 
 
+def is_owners(episode: Episode, trust: Trust, owners: frozenset[str]) -> bool:
+    """Whether a turn is the word of the memory's owner: by who speaks, by the user's setting, or confirmed by hand."""
+    if is_doubted(episode, trust):
+        return False
+    if episode.metadata.get("confirmed") is True:
+        return True
+    source = source_of(episode)
+    if level := trust.sources.get(source):
+        return level == "owner"
+    return episode.role == "user" and source == fold(episode.speaker) and source in owners
+
+
 def owners(reader: Reader, user: str) -> frozenset[str]:
     """The names, folded, by which the owner of a memory speaks in it: the user's, where somebody does, else the first.
 

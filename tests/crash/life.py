@@ -6,22 +6,27 @@ there and what must not come back. The student is a tiny random one; everything 
 
 from __future__ import annotations
 
-import os
+import itertools
 import random
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import Ack, acknowledged
 
 from memory_agent import Memory
 from memory_agent.config import Settings
 from memory_agent.doctor import examine
-from memory_agent.errors import NothingToDistill
+from memory_agent.errors import NotFound, NothingToDistill, StoreBusy
 from memory_agent.protocols import Query
-from memory_agent.records import Adapter, Claim, Episode
+from memory_agent.records import STORED, Adapter, Claim, Episode, Fact
 from memory_agent.testing import FrozenClock, HashEmbedder
 from memory_agent.testing.extractor import MarkedExtractor
+
+if TYPE_CHECKING:
+    from memory_agent.distillation.trainers import Train
 
 TRAINING = ["torch", "transformers", "peft", "memory_agent.distillation.trainers.lora"]
 PRELOAD = [
@@ -32,6 +37,7 @@ PRELOAD = [
     "memory_agent_stores.sqlite_snapshot",
 ]
 TOWNS = ["Lisbon", "Porto", "Faro", "Rome"]
+_NAMED = re.compile(r"Person(\d+) ")
 DISTILL = 0.08
 """How often a step is a distillation, where there is a student; it takes longer than all others together."""
 
@@ -55,40 +61,78 @@ def turn(k: int) -> dict[str, Any]:
     return {"role": "user", "speaker": "Alice", "content": said, "id": f"t{k}", "at": at}
 
 
+class Life:
+    """Operations on one memory, each written down when it begins and when it is done; threads may share it."""
+
+    def __init__(self, memory: Memory, ack: Ack, lines: Sequence[str], seed: int | None = None) -> None:
+        """Goes on after what `lines` tell of earlier lives on the same store."""
+        self.memory = memory
+        self.ack = ack
+        self.chance = random.Random(seed)
+        told = [int(id[1:]) for line in lines for id in line.split()[1:] if line.startswith("adding")]
+        self.numbers = itertools.count(max(told, default=-1) + 1, 3)
+
+    def add(self) -> None:
+        first = next(self.numbers)
+        turns = [turn(k) for k in range(first, first + 3)]
+        self.ack("adding " + " ".join(str(each["id"]) for each in turns))
+        added = self.memory.add(turns, session=f"s{first // 30}")
+        self.ack("added " + " ".join(added.added))
+
+    def forget(self) -> None:
+        held = self.memory.space.ledger.select(Episode)
+        if not held:
+            self.add()
+            return
+        doomed = self.chance.choice(held).id
+        self.ack(f"forgetting {doomed}")
+        try:
+            self.memory.forget(doomed, reason="asked for")
+        except NotFound:  # another thread was faster; its word counts
+            return
+        self.ack(f"forgot {doomed}")
+
+    def read(self) -> None:
+        unread = self.memory.space.ledger.select(Episode, Query(where={"run": None}))
+        self.ack("reading " + " ".join(episode.id for episode in unread))
+        try:
+            self.memory.consolidate(extractor=MarkedExtractor())
+        except StoreBusy:  # another thread reads
+            self.ack("left")
+            return
+        self.ack("read " + " ".join(episode.id for episode in unread))
+
+    def distil(self, trainer: Train | None = None, cap: int = 3) -> None:
+        """Train and promote with a tiny student, and no gate."""
+        self.ack("distilling")
+        try:
+            promoted = _distil(self.memory, trainer, cap)
+        except (NothingToDistill, StoreBusy):
+            self.ack("nothing")
+        else:
+            self.ack("promoted " + " ".join(promoted))
+
+    def step(self, distil: float = DISTILL) -> None:
+        """One operation by chance."""
+        drawn = self.chance.random()
+        if drawn < distil and Path(self.memory.space.settings.student).exists():
+            self.distil()
+        elif drawn < 0.25:
+            self.forget()
+        elif drawn < 0.5:
+            self.read()
+        else:
+            self.add()
+
+
 def live(folder: Path, ack: Ack) -> None:
     """Step after step until killed."""
-    memory = opened(folder)
-    chance = random.Random(os.urandom(8))
+    life = Life(opened(folder), ack, acknowledged(notes_of(folder)))
     while True:
-        step(memory, chance, ack)
+        life.step()
 
 
-def step(memory: Memory, chance: random.Random, ack: Ack) -> None:
-    """One operation, written down when it is done."""
-    ledger = memory.space.ledger
-    drawn = chance.random()
-    if drawn < DISTILL and Path(memory.space.settings.student).exists():
-        try:
-            ack("promoted " + " ".join(_distil(memory)))
-        except NothingToDistill:
-            ack("nothing")
-    elif drawn < 0.25 and (held := ledger.select(Episode)):
-        doomed = chance.choice(held).id
-        ack(f"forgetting {doomed}")
-        memory.forget(doomed, reason="asked for")
-        ack(f"forgot {doomed}")
-    elif drawn < 0.5:
-        pending = [episode.id for episode in ledger.select(Episode, Query(where={"run": None}))]
-        memory.consolidate(extractor=MarkedExtractor())
-        ack("read " + " ".join(pending))
-    else:
-        first = chance.randrange(10**6) * 4
-        added = memory.add([turn(k) for k in range(first, first + 3)], session=f"s{first}")
-        ack("added " + " ".join(added.added))
-
-
-def _distil(memory: Memory) -> tuple[str, ...]:
-    """Train and promote with a tiny student and no gate; the adapters."""
+def _distil(memory: Memory, trainer: Train | None, cap: int) -> tuple[str, ...]:
     from memory_agent.distillation.gate import Gate
     from memory_agent.distillation.probes import Sample
     from memory_agent.distillation.recipe import Recipe
@@ -104,13 +148,18 @@ def _distil(memory: Memory) -> tuple[str, ...]:
         text_every=0,
         rank=2,
     )
-    options = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=3)
-    return distill(memory.space, recipe=recipe, options=options).adapters
+    options = Options(gate=Gate(thresholds={}), sample=Sample(*[1] * 8), cap=cap)
+    return distill(memory.space, recipe=recipe, trainer=trainer, options=options).adapters
+
+
+def notes_of(folder: Path) -> Path:
+    """Where it is written down what was done to the store in `folder`."""
+    return folder.parent / f"{folder.name}.acknowledged"
 
 
 def tell(folder: Path) -> None:
     """Print how often each step was acknowledged."""
-    lines = [line.split()[0] for line in acknowledged(folder.parent / f"{folder.name}.acknowledged")]
+    lines = [line.split()[0] for line in acknowledged(notes_of(folder))]
     print("acknowledged", dict(sorted(Counter(lines).items())))
 
 
@@ -118,23 +167,39 @@ def whole(folder: Path, lines: list[str]) -> None:
     """Nothing acknowledged is lost, nothing forgotten is back, and the doctor finds nothing."""
     memory = opened(folder)
     try:
-        ledger = memory.space.ledger
-        held = {episode.id: episode for episode in ledger.select(Episode)}
-        told: dict[str, set[str]] = {}
-        for line in lines:
-            what, *ids = line.split()
-            told.setdefault(what, set()).update(ids)
-        going, gone = told.get("forgetting", set()), told.get("forgot", set())
-        assert told.get("added", set()) - going <= set(held), "an acknowledged turn is lost"
-        unread = {id for id, episode in held.items() if episode.run is None}
-        assert not (told.get("read", set()) - going) & unread, "an acknowledged reading is lost"
-        assert not gone & set(held), "a forgotten turn is back"
-        assert not gone & memory.space.index.ids("episode"), "a forgotten turn's vector is back"
-        assert not gone & {claim.episode_id for claim in ledger.select(Claim)}, "a forgotten turn's claim is back"
-        assert not ledger.match([f"Person{id[1:]}" for id in sorted(gone)[-20:]], limit=5), "its words are found"
-        known = {adapter.id for adapter in ledger.select(Adapter)}
-        assert told.get("promoted", set()) <= known, "an acknowledged adapter is lost"
-        diagnosis = examine(memory.backend, [memory.space])
-        assert diagnosis.problems == (), diagnosis.problems
+        check(memory, lines)
     finally:
         memory.close()
+
+
+def check(memory: Memory, lines: Sequence[str]) -> None:
+    """The same of a memory that is open, and that nobody works on yet."""
+    ledger = memory.space.ledger
+    held = {episode.id: episode for episode in ledger.select(Episode)}
+    told: dict[str, set[str]] = {}
+    for line in lines:
+        what, *ids = line.split()
+        told.setdefault(what, set()).update(ids)
+    going, gone = told.get("forgetting", set()), told.get("forgot", set())
+    assert told.get("added", set()) - going <= set(held), "an acknowledged turn is lost"
+    for line in lines:
+        if line.startswith("adding") and not going & (batch := set(line.split()[1:])):
+            assert batch <= set(held) or not batch & set(held), "a batch of turns is torn"
+    unread = {id for id, episode in held.items() if episode.run is None}
+    assert not (told.get("read", set()) - going) & unread, "an acknowledged reading is lost"
+    assert not gone & set(held), "a forgotten turn is back"
+    assert not gone & memory.space.index.ids("episode"), "a forgotten turn's vector is back"
+    claims = ledger.select(Claim)
+    assert not gone & {claim.episode_id for claim in claims}, "a forgotten turn's claim is back"
+    assert set(held) - unread == {claim.episode_id for claim in claims}, "a reading is torn"
+    facts = ledger.select(Fact, Query(where={"retired_at": None}))
+    assert len({fact.id for fact in facts}) == len(facts), "a fact stands twice"
+    assert not ledger.match([f"Person{id[1:]}" for id in sorted(gone)[-20:]], limit=5), "its words are found"
+    for kind in STORED:
+        for record in ledger.select(kind):
+            named = {f"t{number}" for number in _NAMED.findall(record.model_dump_json())}
+            assert not gone & named, f"the {kind.kind} {record.id} tells what was forgotten"
+    known = {adapter.id for adapter in ledger.select(Adapter)}
+    assert told.get("promoted", set()) <= known, "an acknowledged adapter is lost"
+    diagnosis = examine(memory.backend, [memory.space])
+    assert diagnosis.problems == (), diagnosis.problems

@@ -11,6 +11,8 @@ import pytest
 from students import tiny_student
 
 from memory_agent.config import Settings
+from memory_agent.consolidation.derive import switch_off
+from memory_agent.consolidation.forgetting import forget
 from memory_agent.distillation import registry
 from memory_agent.distillation.gate import Gate, Threshold
 from memory_agent.distillation.probes import Sample
@@ -252,3 +254,41 @@ def test_superseded_values_are_taught_as_past_and_probed(told: Space) -> None:
     assert "z@1" in adapter.facts
     assert report.scorecard["s"]["kinds"]["stale"]["n"] > 0
     assert registry.fallen(told.ledger, adapter) == []
+
+
+def test_an_adapter_whose_facts_fall_during_a_run_is_not_switched_on_again(told: Space) -> None:
+    apart = replace(OPEN, cap=2)
+    first = distill(told, recipe=RECIPE, options=apart)
+    assert len(first.adapters) == 2
+    put(told, {"c": ("Rolf Dane", "has_pet", "Rex")}, version=2)
+
+    def meanwhile() -> None:
+        put(told, {"a": ("Wanda Teller", "lives_in", "Oslo")}, version=2)
+        with told.ledger.transaction() as tx:
+            switch_off(tx, {"a": "changed"})
+
+    report = distill(told, recipe=RECIPE, trainer=Recording(meanwhile), options=apart)
+    assert not report.promoted
+    assert any("facts changed meanwhile" in reason for reason in report.reasons)
+    promoted = registry.with_state(told.ledger, "promoted")
+    assert not [adapter.id for adapter in promoted if registry.fallen(told.ledger, adapter)]
+    assert [adapter.facts for adapter in promoted] == [("c@2",)]
+
+
+def test_what_is_forgotten_during_a_run_is_quoted_nowhere(told: Space) -> None:
+    def meanwhile() -> None:
+        forget(told, "ea1", reason="asked for")
+
+    distill(told, recipe=RECIPE, trainer=Recording(meanwhile), options=OPEN)
+    kept = [record.model_dump_json() for kind in (Adapter, Run) for record in told.ledger.select(kind)]
+    assert kept
+    assert not [text for text in kept if "examples" in text]
+
+
+def test_runs_whose_adapters_were_pruned_quote_nothing_that_is_forgotten(told: Space) -> None:
+    distill(told, recipe=RECIPE, options=OPEN)
+    put(told, {"e": ("Rolf Dane", "plays", "harp")})
+    distill(told, recipe=RECIPE, options=OPEN)
+    registry.prune(told, keep_previous=0)
+    forget(told, "ea1", reason="asked for")
+    assert not [run.id for run in told.ledger.select(Run) if "scorecard" in run.report]

@@ -148,7 +148,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     for place in ("disk", "home/keys", "srv/agent", "work/examples"):
         (folder / place).mkdir(parents=True)
-    for name in ("memory", "erasure"):
+    for name in ("memory", "erasure", "adapters", "next"):
         (folder / "home" / "keys" / name).write_bytes(base64.b64encode(bytes(range(32))))
         (folder / "home" / "keys" / name).chmod(0o600)
     shutil.copytree(ROOT / "examples" / "data", folder / "work" / "examples" / "data")

@@ -40,7 +40,7 @@ def test_secrets_and_other_tenants_change_no_byte_of_what_is_trained_on() -> Non
 def test_the_suite_would_see_a_success(monkeypatch: Any) -> None:
     monkeypatch.setattr("memory_agent.semantic.trust.Standing.objection", lambda *given: None)
     attacks = security.poisoning(150, random.Random(1))
-    assert attacks["poisoning"][1] > 10
+    assert attacks["poisoning"][1] > 5
     assert security._escaped("no fence at all")
 
 

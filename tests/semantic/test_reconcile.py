@@ -53,6 +53,11 @@ def claim(
     )
 
 
+def owners(said: Claim) -> Claim:
+    """The same as the word of the memory's owner."""
+    return said.model_copy(update={"owners_word": True})
+
+
 def facts(*claims: Claim) -> dict[str, Derived]:
     """By object (with a minus before a negated one); each test's claims give distinct ones."""
     derived = reconcile(claims, ONTOLOGY)
@@ -245,6 +250,46 @@ def test_saying_it_again_raises_confidence() -> None:
     assert facts(once)["tea"].confidence < facts(once, again)["tea"].confidence < 1
 
 
+def test_the_owners_word_of_somebody_else_stands_against_a_third_partys() -> None:
+    told = owners(claim("2023-01-05", "lives_in", "Lisbon", subject="Ana", by="Alice"))
+    for later in (
+        claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Mallory"),
+        claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Mallory", start="2023-12"),
+        claim("2024-01-05", "lives_in", "Lisbon", subject="Ana", by="Mallory", polarity="-"),
+        claim("2024-01-05", "previously_lived_in", "Lisbon", subject="Ana", by="Mallory", end="2022"),
+    ):
+        found = reconcile([told, later], ONTOLOGY)
+        (kept,) = [d for d in found if (d.object, d.polarity, d.predicate) == ("Lisbon", "+", "lives_in")]
+        assert (kept.status, kept.valid_to) == ("current", None), later
+    found = facts(told, claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Mallory"))
+    assert (found["Porto"].status, found["Porto"].because) == (
+        "disputed",
+        f"{found['Lisbon'].id} contradicts the owner's word",
+    )
+
+
+def test_a_third_party_neither_ends_nor_dates_what_the_owner_says() -> None:
+    told = owners(claim("2023-01-05", "lives_in", "Lisbon", subject="Ana", by="Alice", start="2020"))
+    same = claim("2024-01-05", "lives_in", "Lisbon", subject="Ana", by="Mallory", start="2021-05", end="2023")
+    kept = facts(told, same)["Lisbon"]
+    assert (kept.status, kept.valid_from, kept.valid_to) == ("current", "2020", None)
+
+
+def test_the_owner_and_the_subject_may_say_otherwise_later() -> None:
+    told = owners(claim("2023-01-05", "lives_in", "Lisbon", subject="Ana", by="Alice"))
+    third = claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Mallory")
+    confirmed = owners(claim("2024-02-05", "lives_in", "Porto", subject="Ana", by="Alice"))
+    assert facts(told, third, confirmed)["Porto"].status == "current"
+    found = facts(told, claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Ana"))
+    assert (found["Lisbon"].status, found["Porto"].status) == ("superseded", "current")
+
+
+def test_where_the_owner_says_nothing_a_third_party_is_believed() -> None:
+    old = claim("2023-01-05", "lives_in", "Lisbon", subject="Ana", by="Mallory")
+    new = claim("2024-01-05", "lives_in", "Porto", subject="Ana", by="Mallory")
+    assert facts(old, new, owners(claim("2023-01-05", "likes", "tea", subject="Ana")))["Porto"].status == "current"
+
+
 # properties
 
 _OBJECTS = {
@@ -362,3 +407,26 @@ def test_a_plan_of_two_is_stale_once_they_part() -> None:
     assert found["flying to Rome?"].status == "stale"
     assert "partner changed" in (found["flying to Rome?"].because or "")
     assert found["a haircut?"].status == "current"
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(claims(), claims())
+def test_no_third_party_displaces_what_the_owner_says(said: list[Claim], against: list[Claim]) -> None:
+    told = [owners(c.model_copy(update={"speaker": "Owner", "valid_to": None})) for c in said]
+    third = [
+        c.model_copy(update={"speaker": "Mallory", "id": f"third{n}", "episode_id": f"third{n}"})
+        for n, c in enumerate(against)
+    ]
+
+    def standing(facts: list[Derived]) -> set[tuple[str, ...]]:
+        """What holds, the same whichever end it is told from."""
+        now = [d for d in facts if (d.status, d.modality, d.polarity) == ("current", "actual", "+")]
+        turned = {"child": "parent", "parent": "parent"}
+        ends = [(d.object, d.subject_id) if d.predicate == "child" else (d.subject_id, d.object) for d in now]
+        mutual = ("spouse", "engaged_to", "roommate")
+        return {
+            (turned.get(d.predicate, d.predicate), *(sorted(pair) if d.predicate in mutual else pair))
+            for d, pair in zip(now, ends, strict=True)
+        }
+
+    assert standing(reconcile(told, ONTOLOGY)) <= standing(reconcile([*told, *third], ONTOLOGY))
