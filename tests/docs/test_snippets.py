@@ -54,6 +54,7 @@ ELSEWHERE: Mapping[str, str] = {
     "eval dynamics": "tests/evaluation/test_dynamics.py",
     "eval serial": "tests/evaluation/test_dynamics.py",
     "eval distill": "tests/evaluation/test_eval_distillation.py",
+    "eval compare": "tests/evaluation/test_taught.py",
     "eval unlearning": "tests/evaluation/test_unlearning.py",
     "eval nightly": "tests/evaluation/test_nightly.py",
     "eval security": "tests/security/test_attacks.py",
