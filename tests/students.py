@@ -9,8 +9,11 @@ from memory_agent.config import Settings
 from memory_agent.models.weights import find_student
 
 
-def tiny_student(folder: Path, seed: int = 0) -> Path:
-    """Write a model folder with SmolLM2's tokenizer and two random layers of width 32; the same for the same seed."""
+def tiny_student(folder: Path, seed: int = 0, *, teachable: bool = False) -> Path:
+    """Write a model folder with SmolLM2's tokenizer and two random layers of width 32; the same for the same seed.
+
+    Of a `teachable` one the tokens lie far enough apart for an adapter to learn an answer by heart.
+    """
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -30,6 +33,9 @@ def tiny_student(folder: Path, seed: int = 0) -> Path:
         pad_token_id=tokenizer.pad_token_id,
     )
     model: Any = LlamaForCausalLM(config)
+    if teachable:
+        with torch.no_grad():
+            model.model.embed_tokens.weight.mul_(25)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
