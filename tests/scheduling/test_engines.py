@@ -31,8 +31,8 @@ from memory_agent.testing.extractor import MarkedExtractor
 
 BY_HEART = Recipe(
     epochs=250, rate=5e-3, rank=32, alpha=64, batch=2, first_layer=0, forward_forms=4, inverse_forms=1,
-    fewest_unknown=2, unknown_share=0, check_share=0, path_share=0, page_every=0, replay_prompts=2, replay_rows=0, openers=0,
-    near_openers=0, opener_rows=0, text_every=0,
+    fewest_unknown=2, unknown_share=0, check_share=0, path_share=0, page_every=0, replay_prompts=2, replay_rows=0,
+    openers=0, near_openers=0, opener_rows=0, text_every=0,
 )  # fmt: skip
 """A fact by heart and nothing else. At twice the rate one of two seeds does not get there."""
 SHOWN = ("paraphrase", "inverse")
