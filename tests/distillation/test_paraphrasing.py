@@ -159,7 +159,8 @@ def test_they_are_taught_named_in_the_manifest_kept_in_mind_and_forgotten(space:
     assert len(model.prompts) == 2
 
 
-def test_without_a_chat_model_there_are_none(space: Space) -> None:
+def test_without_a_chat_model_there_are_none(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-a-test")
     assert Paraphraser.of(space) is None
     with pytest.raises(InvalidInput, match="MEMORY_AGENT_MODEL"):
         Paraphraser.of(replace(space, settings=Settings(paraphrases=3)))

@@ -50,7 +50,7 @@ ELSEWHERE: Mapping[str, str] = {
     "adapters export": "tests/distillation/test_exports.py",
     "eval retrieval": "tests/evaluation/test_retrieval_eval.py",
     "eval extraction": "tests/evaluation/test_extraction_scores.py",
-    "eval consolidation": "tests/evaluation/test_reading.py",
+    "eval consolidation": "tests/evaluation/test_eval_reading.py",
     "eval dynamics": "tests/evaluation/test_dynamics.py",
     "eval serial": "tests/evaluation/test_dynamics.py",
     "eval distill": "tests/evaluation/test_eval_distillation.py",
