@@ -138,8 +138,13 @@ class ChromaIndex:
         with self._guard:
             open = not graph or name in self._warm or name in self._matrices
             if self._client is not None and open and self._generation() == self._seen:
-                found = self.collection(name)
-                return missing if found is None else self._guarded(name, lambda: look(found), missing)
+                try:
+                    found = self.collection(name)
+                    return missing if found is None else look(found)
+                except BaseException as error:
+                    if not chroma_failed(error):
+                        raise
+                    # Another process may have written since: once more, alone, before anything counts as damaged.
             if not self.folder.is_dir():
                 return missing
             with self._writing(name, changes=False):

@@ -114,6 +114,25 @@ def test_two_handles_in_one_process_see_each_others_writes(index: ChromaIndex, t
     other.close()
 
 
+def test_what_another_process_wrote_during_a_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    index = ChromaIndex(tmp_path, sync_threshold=10, exact=0)
+    space = index.space("default/alice")
+    fill(space)
+    assert len(space.query("episode", vectors(1)[0], 3)) == 3
+    other = ChromaIndex(tmp_path, sync_threshold=10)
+    other.space("default/alice").apply("episode", [], vectors(0), ["v0"], state=IndexState("m", 8, 2))
+    other.compact()  # the collection is another one now
+    other.close()
+    now, seen = index._generation, [index._seen]
+    monkeypatch.setattr(index, "_generation", lambda: seen.pop() if seen else now())
+    assert len(space.query("episode", vectors(1)[0], 30)) == 29
+    assert not seen
+    assert "filled anew" not in caplog.text
+    index.close()
+
+
 def test_places_without_a_vector_are_clear_after_compacting(tmp_path: Path) -> None:
     index = ChromaIndex(tmp_path, sync_threshold=10)
     space = index.space("default/alice")
