@@ -33,7 +33,7 @@ TURNS = Path(__file__).parents[1] / "data"
 
 @pytest.mark.parametrize(
     ("name", "precision", "recall"),
-    [("seen", 0.85, 0.75), ("unseen", 0.7, 0.65), ("chat_held", 0.8, 0.5), ("varied_dev", 0.9, 0.6)],
+    [("seen", 0.85, 0.75), ("unseen", 0.7, 0.65), ("chat_held", 0.85, 0.5), ("varied_dev", 0.9, 0.6)],
 )
 def test_figures_do_not_fall(name: str, precision: float, recall: float) -> None:
     found = extraction.run(TURNS / f"turns_{name}.jsonl", OfflineExtractor())
