@@ -43,7 +43,8 @@ def slide(page: Page, id: str, value: int) -> None:
 
 
 def go(page: Page, to: str) -> None:
-    page.evaluate("(to) => { location.hash = to }", f"#/{to}")
+    page.evaluate("async (to) => { location.hash = to; await new Promise((done) => setTimeout(done)) }", f"#/{to}")
+    page.wait_for_selector("#main:not([aria-busy])")
 
 
 def test_time_passes_and_nothing_moves(page: Page) -> None:

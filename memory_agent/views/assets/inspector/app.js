@@ -19,6 +19,7 @@
     const [name, rest] = route(), mine = ++turn;
     const place = document.getElementById("main");
     if (leave) { leave(); leave = null; }
+    place.setAttribute("aria-busy", "true");
     document.body.dataset.page = name;
     for (const a of document.querySelectorAll("#tabs a")) {
       if (a.dataset.page === (name === "record" ? "memories" : name)) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
@@ -36,7 +37,10 @@
       }
     } catch (error) {
       fill(place, h("div.page", {}, h("h1", {}, "This cannot be shown"), h("p.bad", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/graph" }, "To the graph"))));
-    } finally { clearTimeout(waiting); }
+    } finally {
+      clearTimeout(waiting);
+      if (mine === turn) place.removeAttribute("aria-busy");
+    }
   }
 
   function go(to) {
