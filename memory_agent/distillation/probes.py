@@ -138,7 +138,7 @@ def build(
         "near_general": _near(facts, data),
         "canary": _canaries(secrets, data),
         "efficacy": _trained(facts),
-        "override": _overridden(facts, data, rng),
+        "override": _overridden(facts, data, random.Random(f"override {seed}")),
     }
     probes: list[Probe] = []
     for kind, found in kinds.items():
