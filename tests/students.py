@@ -41,6 +41,19 @@ def tiny_student(folder: Path, seed: int = 0, *, teachable: bool = False) -> Pat
     return folder
 
 
+def gpt2_student(student: Path, folder: Path) -> Path:
+    """Write a random model of another architecture, GPT-2's, with the tokenizer of the model in `student`."""
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(student)
+    torch.manual_seed(1)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256, eos_token_id=2)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def random_adapter(student: Path, folder: Path, seed: int = 0, strength: float = 0.5) -> Path:
     """Write a PEFT adapter folder with random weights, strong enough to change what the student says."""
     import torch

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from commanding import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,11 +34,11 @@ LONG = {"eval dynamics", "eval serial", "eval security", "eval nightly", "bench 
 
 def verbs(group: Any, before: tuple[str, ...] = ()) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            found |= verbs(command, (*before, name))
+    for name, verb in group.commands.items():
+        if hasattr(verb, "commands"):
+            found |= verbs(verb, (*before, name))
         else:
-            found[" ".join((*before, name))] = command
+            found[" ".join((*before, name))] = verb
     return found
 
 
@@ -101,16 +101,9 @@ def called(
         line += ["--seed", "one"] if verb.startswith("eval") else ["--no-such-option"]
     with monkeypatch.context() as patch:
         patch.chdir(here)
-        patch.setattr(sys, "argv", ["memory-agent", *line])
         patch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
-        capsys.readouterr()
-        code = 0
-        try:
-            main.main()
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 0 if left.code is None else -1
-    said = capsys.readouterr()
-    return code, said.out, said.err
+        said = command(capsys, *line)
+    return said.code, said.out, said.err
 
 
 def holds(verb: str, words: list[str], left: tuple[int, str, str]) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commanding import command
 
 from memory_agent import Memory
-from memory_agent.cli import exits, main
+from memory_agent.cli import exits
 from memory_agent.records import Run
 from memory_agent.testing import FrozenClock, HashEmbedder
 
@@ -43,14 +43,8 @@ def look(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *map(str, arguments), "--store", str(store), "--user", "ana"])
-        code = 0
-        try:
-            main.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
+        said = command(capsys, *arguments, "--store", store, "--user", "ana")
+        return said.code, said.out, said.err
 
     return call
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commanding import Said, command
 
 from memory_agent import Memory
-from memory_agent.cli import exits, learn, main
+from memory_agent.cli import exits, learn
 from memory_agent.cli.place import Place
 from memory_agent.records import DistillationReport, Fact
 
@@ -27,19 +26,6 @@ CHAT = [
     message("m2", "s1", "2025-01-10T10:01:00+00:00", "Noted.", role="assistant", speaker="assistant"),
     message("m3", "s2", "2025-03-10T10:00:00+00:00", "I play the cello."),
 ]
-
-
-@dataclass
-class Said:
-    """What a run of the command left: its exit code, and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Run = Callable[..., Said]
@@ -62,17 +48,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         monkeypatch.delenv(f"MEMORY_AGENT_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *map(str, arguments)])
-        code = 0
-        try:
-            main.main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    return call
+    return partial(command, capsys)
 
 
 def test_ingest_twice_adds_once(run: Run, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from students import tiny_student
+from students import gpt2_student, tiny_student
 
 from memory_agent.config import Settings
 from memory_agent.distillation.facts import TaughtFact
@@ -156,15 +156,7 @@ def test_training_teaches_what_it_is_given(tiny: LocalModel, tmp_path: Path) -> 
 
 
 def test_another_architecture_can_be_taught(tiny: LocalModel, tmp_path: Path) -> None:
-    import torch
-    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny.weights.folder)
-    torch.manual_seed(1)
-    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256, eos_token_id=2)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-    tokenizer.save_pretrained(tmp_path / "gpt2")
-    student = LocalModel(Weights("gpt2", tmp_path / "gpt2"))
+    student = LocalModel(Weights("gpt2", gpt2_student(tiny.weights.folder, tmp_path / "gpt2")))
     prepare(tmp_path / "job", FACTS, SHORT, student)
     adapter = LoraTrainer().train(tmp_path / "job", tmp_path / "adapter")
     questions = ["Where does Ana Silva live?", "Who plays the oud?"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from students import random_adapter, tiny_student
+from students import gpt2_student, random_adapter, tiny_student
 from test_lora_trainer import FACTS, SHORT, _Killed, _until, sha
 from test_run import OPEN, RECIPE, put
 
@@ -117,15 +117,7 @@ def test_training_teaches_what_it_is_given(tiny: LocalModel, tmp_path: Path) -> 
 
 
 def test_another_architecture_can_be_taught(tiny: LocalModel, tmp_path: Path) -> None:
-    import torch
-    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny.weights.folder)
-    torch.manual_seed(1)
-    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256, eos_token_id=2)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-    tokenizer.save_pretrained(tmp_path / "gpt2")
-    student = LocalModel(Weights("gpt2", tmp_path / "gpt2"))
+    student = LocalModel(Weights("gpt2", gpt2_student(tiny.weights.folder, tmp_path / "gpt2")))
     prepare(tmp_path / "job", FACTS, SHORT, student)
     adapter = PrefixTrainer().train(tmp_path / "job", tmp_path / "adapter")
     assert len(student.generate(QUESTIONS, adapter=adapter, max_new_tokens=4)) == 3

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import Any
 
 import pytest
 import typer
+from commanding import command
 from students import tiny_student
 from talking import served
 
@@ -204,14 +204,8 @@ def run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         with monkeypatch.context() as patch:
             for name, value in line.environment.items():
                 patch.setenv(name, there(value))
-            patch.setattr(sys, "argv", ["memory-agent", *words])
-            code = 0
-            try:
-                main.main()
-            except SystemExit as left:
-                code = int(left.code or 0)
-        said = capsys.readouterr()
-        return code, said.out + said.err
+            said = command(capsys, *words)
+        return said.code, said.out + said.err
 
     return call
 
@@ -327,16 +321,10 @@ def test_the_tutorial_to_the_letter_and_what_readme_calls_on_it(
     for line in lines(DOCS / "tutorial.md"):
         for name, value in line.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["memory-agent", *line.words])
-        code = 0
-        try:
-            main.main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        said = capsys.readouterr().out
-        assert code == exits.DONE, f"{line.text}\n{said}"
+        said = command(capsys, *line.words)
+        assert said.code == exits.DONE, f"{line.text}\n{said.out}"
         if line.verb == "ask":
-            assert ("Lund" in said) is ("adapter" in line.words), said
+            assert ("Lund" in said.out) is ("adapter" in line.words), said.out
     with Memory.open("nora-memory", user="nora") as memory:
         given: dict[str, Any] = {"memory": memory, "fact_id": memory.facts(predicate="lives_in")[0].id}
         exec(snippets(ROOT / "README.md")[1].replace("alice", "nora").replace("Alice", "Nora Lindqvist"), given)
