@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -29,6 +28,7 @@ from memory_agent.distillation.routing import Route, Router, facts_taught, is_pe
 from memory_agent.errors import InvalidInput
 from memory_agent.models.local import Generation, LocalModel
 from memory_agent.models.tokens import TokenCounter, counter_for, student_counter
+from memory_agent.prompts import prompt_text
 from memory_agent.protocols import Query
 from memory_agent.records import Adapter, Answer, Context, Entity, Fact, Hit, Mode
 from memory_agent.space import Space
@@ -119,11 +119,6 @@ def adapter_for(space: Space, question: str) -> Path | None:
 def token_counter(settings: Settings) -> TokenCounter:
     """Counts tokens as the settings' chat model does; see `models.tokens`."""
     return counter_for(settings.model, settings)
-
-
-@lru_cache(maxsize=1)
-def _prompt() -> str:
-    return resources.files("memory_agent").joinpath("prompts/answer.md").read_text("utf-8").strip()
 
 
 @dataclass(frozen=True)
@@ -246,7 +241,7 @@ class _Asking:
             by_student = self.model is None or adapter is not None
             budget = min(self.budget, STUDENT_BUDGET) if by_student else self.budget
             found = _assembled(self.space, question, budget, self.counter(by_student))
-            prompt = _prompt().format(context=found.text, question=question)
+            prompt = prompt_text("answer.md").strip().format(context=found.text, question=question)
             sources = tuple(hit.record.id for hit in found.hits)
             if not found.hits:
                 answers[n] = Answer(text=UNKNOWN, mode=mode, note="nothing was found")

@@ -48,6 +48,11 @@ def whole_file(path: Path, text: str) -> None:
         Path(partial).unlink(missing_ok=True)
 
 
+def bytes_in(folder: Path) -> int:
+    """Bytes of all files below the folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def sync(path: Path) -> None:
     """Wait until the file, or the list of the folder's files, is on disk."""
     if os.name == "nt" and path.is_dir():  # Windows opens no folders, and needs no sync of them

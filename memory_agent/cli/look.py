@@ -231,9 +231,10 @@ def _told(fact: Fact, texts: Mapping[str, str]) -> str:
     """A fact of a difference in a line; `texts` holds the words of facts that may be its cause."""
     from memory_agent.semantic import ontology
     from memory_agent.views import times
+    from memory_agent.views.record import caused
 
-    cause, _, word = (fact.because or "").partition(" ")
-    because = f"; {word}: {texts[cause]}" if cause in texts else f"; {word}" if word else ""
+    why = caused(fact, texts.get)
+    because = f"; {why}" if why else ""
     return f"{fact.text} ({fact.status}; {times.period(fact, ontology.load())}{because}) [{fact.id}]"
 
 

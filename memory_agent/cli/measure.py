@@ -39,8 +39,7 @@ def retrieval(
     """Measure how well search finds the turns that hold an answer, and how fast."""
     from memory_agent.evaluation import retrieval as evaluation
 
-    beside = [name.strip() for name in peers.split(",") if name.strip()]
-    found = evaluation.run(dataset, _names(conversations), place.store, beside)
+    found = evaluation.run(dataset, _named(conversations) or None, place.store, _named(peers))
     _keep(page, evaluation.report, found)
     _emit(place, found)
 
@@ -72,7 +71,7 @@ def consolidation(
     from memory_agent.evaluation import reading as evaluation
 
     with place.progress("Consolidating") as progress:
-        found = evaluation.run(dataset, _names(conversations), sample=sample, seed=seed, progress=progress)
+        found = evaluation.run(dataset, _named(conversations) or None, sample=sample, seed=seed, progress=progress)
 
     def show(out: Console) -> None:
         out.print(_table(found))
@@ -85,8 +84,9 @@ def consolidation(
     place.emit(found, show)
 
 
-def _names(listed: str | None) -> list[str] | None:
-    return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
+def _named(listed: str | None) -> list[str]:
+    """The names between commas."""
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
 def dynamics(
@@ -214,7 +214,7 @@ def unlearning(
     with place.progress("Measuring") as progress:
         found = evaluation.run(
             facts, forget=forget, people=people, samples=samples, temperature=temperature, forms=forms,
-            canaries=canaries, quantizations=[form.strip() for form in exports.split(",") if form.strip()], seed=seed,
+            canaries=canaries, quantizations=_named(exports), seed=seed,
             recipe=pairs.recipe(recipe), progress=progress,
         )  # fmt: skip
     _emit(place, found)
@@ -258,9 +258,8 @@ def scale(
         numbers = [int(size) for size in sizes.split(",")]
     except ValueError as error:
         raise InvalidInput(f"--sizes {sizes!r}: whole numbers with commas between them") from error
-    beside = [name.strip() for name in peers.split(",") if name.strip()]
     with place.progress("Measuring") as progress:
-        rows = evaluation.run(numbers, count=questions, peers=beside, progress=progress)
+        rows = evaluation.run(numbers, count=questions, peers=_named(peers), progress=progress)
     _keep(page, evaluation.report, rows)
 
     def show(out: Console) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from importlib import resources
 from string import Template
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from memory_agent.consolidation.spending import Answers, Budget
 from memory_agent.consolidation.wording import Wording
 from memory_agent.errors import ExtractionFailed
+from memory_agent.prompts import prompt_text
 from memory_agent.protocols import Proposal
 from memory_agent.records import Episode, PartialDate
 from memory_agent.semantic.ontology import Ontology, load
@@ -290,4 +290,4 @@ def _response_format() -> dict[str, Any]:
 
 
 def _prompt(name: str) -> Template:
-    return Template(resources.files("memory_agent").joinpath("prompts", name).read_text("utf-8"))
+    return Template(prompt_text(name))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memory_agent.errors import BudgetSpent, InvalidInput
+from memory_agent.folders import whole_file
 
 ANSWERS = "answers"
 """Folder, in a space's own, of answers kept by `Answers`; forgetting anything clears it."""
@@ -65,8 +66,11 @@ class Answers:
 
     def put(self, asked: str, answer: str) -> None:
         """Keep an answer; a killed write leaves none."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(asked)
-        draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(answer, encoding="utf-8")
-        os.replace(draft, path)
+        whole_file(self._path(asked), answer)
+
+    def keep_only(self, asked: Iterable[str]) -> None:
+        """Delete every answer to anything else, and what killed writes left."""
+        kept = {self._path(each) for each in asked}
+        for path in self._folder.iterdir():
+            if path not in kept:
+                path.unlink(missing_ok=True)

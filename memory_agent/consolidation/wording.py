@@ -11,7 +11,6 @@ import json
 import logging
 import re
 from collections.abc import Sequence
-from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from memory_agent.consolidation.spending import Budget
 from memory_agent.errors import ExtractionFailed
+from memory_agent.prompts import prompt_text
 from memory_agent.protocols import Query
 from memory_agent.records import Fact, Line, Summary
 from memory_agent.semantic.folding import fold
@@ -53,7 +53,9 @@ class Wording:
         Raises ExtractionFailed when the model fails or answers with no such JSON, BudgetSpent when nothing is left.
         """
         listed = "\n".join(f"{n}. {json.dumps(line.text, ensure_ascii=False)}" for n, line in enumerate(plain, 1))
-        prompt = _prompt().substitute(about=json.dumps(about, ensure_ascii=False), facts=listed)
+        prompt = Template(prompt_text("summarise.md")).substitute(
+            about=json.dumps(about, ensure_ascii=False), facts=listed
+        )
         answer = self._ask(prompt)
         found = _OBJECT.search(answer)
         try:
@@ -125,7 +127,3 @@ def reword(space: Space, wording: Wording, ids: Sequence[str]) -> list[str]:
                 tx.put(old.model_copy(update={"lines": tuple(lines), "text": text}))
                 done.append(old.id)
     return done
-
-
-def _prompt() -> Template:
-    return Template(resources.files("memory_agent").joinpath("prompts", "summarise.md").read_text("utf-8"))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +17,7 @@ from memory_agent.distillation.probes import Probe, load_data
 from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.models.local import Generation
 from memory_agent.models.remote import is_remote
+from memory_agent.prompts import prompt_text
 
 EXAMPLES = 3
 """How many wrong answers of each kind a scorecard keeps."""
@@ -98,12 +97,9 @@ def ask_probes(
 
 def _prompt(probe: Probe) -> str:
     """The question as it is put: alone, or below what is shown, as an answer from retrieval is asked for."""
-    return _shown().format(context=probe.context, question=probe.question) if probe.context else probe.question
-
-
-@lru_cache(maxsize=1)
-def _shown() -> str:
-    return resources.files("memory_agent").joinpath("prompts/answer.md").read_text("utf-8").strip()
+    if not probe.context:
+        return probe.question
+    return prompt_text("answer.md").strip().format(context=probe.context, question=probe.question)
 
 
 def _judge(

@@ -9,24 +9,24 @@ bytes; what is kept of a fact goes when the fact is forgotten.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from memory_agent.config import Settings
 from memory_agent.consolidation.spending import Answers
 from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.matching import names, plain
 from memory_agent.distillation.probes import load_data
 from memory_agent.episodic.screening import screen
 from memory_agent.errors import InvalidInput, ModelError
+from memory_agent.prompts import prompt_text
 from memory_agent.protocols import Query
 from memory_agent.records import Fact, Record
 from memory_agent.semantic.folding import fold
@@ -89,7 +89,7 @@ class Paraphraser:
         from memory_agent.models.chat import load_chat_model
 
         model = load_chat_model(settings.model, settings)
-        return cls(model, settings.paraphrases, space.folder / FOLDER, f"{settings.model} {settings.paraphrases}")
+        return cls(model, settings.paraphrases, space.folder / FOLDER, _name(settings))
 
     def write(self, facts: Sequence[TaughtFact]) -> Paraphrases:
         """Forms for the current ones of `facts`, of which no form names another.
@@ -166,17 +166,18 @@ def tidy(space: Space) -> None:
     folder = space.folder / FOLDER
     if not folder.is_dir():
         return
-    name, count = f"{space.settings.model} {space.settings.paraphrases}", space.settings.paraphrases
+    name, count = _name(space.settings), space.settings.paraphrases
     facts = space.ledger.select(Fact, Query(where={"retired_at": None}))
-    kept = {hashlib.sha256(_asked(name, count, TaughtFact.of(fact)).encode()).hexdigest() for fact in facts}
-    for file in folder.iterdir():
-        if file.stem not in kept:
-            file.unlink(missing_ok=True)
+    Answers(folder).keep_only(_asked(name, count, TaughtFact.of(fact)) for fact in facts)
+
+
+def _name(settings: Settings) -> str:
+    return f"{settings.model} {settings.paraphrases}"
 
 
 def _asked(name: str, count: int, fact: TaughtFact) -> str:
     """What a model is asked about a fact, after its name and a zero: a function of what the fact says."""
-    template = Template(resources.files("memory_agent").joinpath("prompts/paraphrase.md").read_text("utf-8"))
+    template = Template(prompt_text("paraphrase.md"))
     said = {key: json.dumps(getattr(fact, key), ensure_ascii=False) for key in ("text", "subject", "object")}
     return f"{name}\0{template.substitute(count=count, **said)}"
 

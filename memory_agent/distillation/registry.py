@@ -39,7 +39,7 @@ from memory_agent.space import Space
 LOCK = "distill"
 """The job lock that whoever changes adapters holds."""
 
-WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
+WEIGHTS = (sealing.WEIGHTS, sealing.CONFIG)
 """What an adapter's hash covers, where it has weights of its own."""
 _UNTOUCHED = {"peft_type": ("LORA", PREFIX), "bias": (None, "none"), "init_lora_weights": (None, True, False)}
 """Values of adapter_config.json with which loading an adapter leaves the model's own weights as they are."""
@@ -243,7 +243,7 @@ def manifest(space: Space, adapter: Adapter) -> dict[str, Any]:
 
 def verify(space: Space, adapter: Adapter) -> bool:
     """Whether the adapter's files are still what its id says."""
-    return _identity(place_of(space, adapter)) == adapter.sha256
+    return not altered(place_of(space, adapter))
 
 
 def with_state(reader: Reader, *states: str) -> list[Adapter]:

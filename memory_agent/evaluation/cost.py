@@ -23,6 +23,7 @@ import numpy as np
 
 from memory_agent.evaluation.report import Plot, Report, Table, stamped
 from memory_agent.evaluation.worlds import build
+from memory_agent.folders import bytes_in
 from memory_agent.memory import Memory
 from memory_agent.records import Turn
 
@@ -48,7 +49,7 @@ def run(turns: int = 400, seed: int = 0, embedder: Embeddings | None = None) -> 
             warm.add([Turn(role="user", speaker="Ona", content="I live in Porto.")])
             warm.consolidate()
             warm.context("Where?", budget=BUDGET)
-        before = _size(store)
+        before = bytes_in(store)
         with Memory.open(store, user="kit", embedder=embedder) as memory:
             for session, turn in said:
                 steps["take_in"].append(_timed(partial(memory.add, [turn], session=session))[0])
@@ -60,7 +61,7 @@ def run(turns: int = 400, seed: int = 0, embedder: Embeddings | None = None) -> 
                 steps["context"].append(took)
                 tokens.append(context.tokens)
             facts = len(memory.facts(past=True))
-        kept = _size(store) - before
+        kept = bytes_in(store) - before
     figures = {name: _spread(took) for name, took in steps.items()}
     figures["consolidate"] = {"n": report.episodes, "mean_ms": round(reading / max(1, report.episodes), 2)}
     return {
@@ -128,7 +129,3 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def _spread(took: Sequence[float]) -> dict[str, float]:
     shares = {f"p{share}_ms": round(float(np.percentile(took, share)), 2) for share in (50, 95)}
     return {"n": len(took), "mean_ms": round(float(np.mean(took)), 2), **shares}
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

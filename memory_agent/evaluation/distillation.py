@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -37,6 +37,7 @@ from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
 from memory_agent.semantic import ontology
 
+T = TypeVar("T")
 WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 """Kinds whose rate is the share of wrong values given."""
 ARMS: tuple[Mode, ...] = ("base", "retrieval", "adapter", "both")
@@ -187,7 +188,7 @@ def _once(
         compared = [q.question for q in file.questions if q.kind == "general"]
         base = dict(zip(compared, ask_many(memory.space, compared, "base"), strict=True))
         took, peak = time.monotonic() - asked, _peak_memory()
-        beside = put_to_arms(memory, _spread([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
+        beside = put_to_arms(memory, evenly([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
     graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
     gate = Gate.load()
     return {
@@ -226,10 +227,10 @@ def put_to_arms(memory: Memory, questions: Sequence[Question]) -> dict[str, dict
     return found
 
 
-def _spread(questions: Sequence[Question], count: int) -> list[Question]:
-    """`count` of them, evenly from the whole list; all, where there are no more."""
-    count = min(count, len(questions))
-    return [questions[n * len(questions) // count] for n in range(count)]
+def evenly(items: Sequence[T], count: int | None) -> list[T]:
+    """`count` of them, evenly from the whole list; all, where there are no more, or for None."""
+    count = len(items) if count is None else min(count, len(items))
+    return [items[n * len(items) // count] for n in range(count)]
 
 
 def kept_out(facts: Sequence[StatedFact]) -> frozenset[str]:

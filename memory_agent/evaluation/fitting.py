@@ -24,7 +24,7 @@ import numpy as np
 from memory_agent.config import Settings
 from memory_agent.evaluation import boosting
 from memory_agent.evaluation.datasets import Conversation, Question, load
-from memory_agent.evaluation.ranking import DEPTHS, Ranked, mean, summary
+from memory_agent.evaluation.ranking import SHOWN, Ranked, mean, summary
 from memory_agent.evaluation.report import Report, Table, command, keep, stamped
 from memory_agent.models.embedders import Embedder, load_embedder
 from memory_agent.records import Episode
@@ -165,11 +165,8 @@ GROUPS = {
 """Features that are left out together in the ablation."""
 
 
-_SHOWN = (*(f"recall@{k}" for k in DEPTHS), "ndcg@10", "session_hit@5")
-
-
 def _row(name: str, figures: Mapping[str, Any]) -> tuple[str | float, ...]:
-    return (name, *(float(figures[figure]) for figure in _SHOWN))
+    return (name, *(float(figures[figure]) for figure in SHOWN))
 
 
 def report(found: Mapping[str, Any], arguments: Sequence[str]) -> Report:
@@ -179,23 +176,23 @@ def report(found: Mapping[str, Any], arguments: Sequence[str]) -> Report:
     tables = [
         Table(
             title="The fusion, and each arm alone",
-            columns=("", *_SHOWN),
+            columns=("", *SHOWN),
             rows=tuple(_row(*arm) for arm in arms.items()),
         ),
         Table(
             title="By category, fusion left out",
-            columns=("", *_SHOWN),
+            columns=("", *SHOWN),
             rows=tuple(_row(*category) for category in best["by_category"].items()),
         ),
     ]
     if "without" in found:
         rows = {"nothing": found["linear"], **found["without"]}
         title = "One group of features, or one rule, left out at a time (trees aside)"
-        tables.append(Table(title=title, columns=("left out", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
+        tables.append(Table(title=title, columns=("left out", *SHOWN), rows=tuple(_row(*row) for row in rows.items())))
     if "checks" in found:
         rows = found["checks"]
         title = "A check on other talk, by what was fitted on all of these, and without each weight that is set"
-        tables.append(Table(title=title, columns=("", *_SHOWN), rows=tuple(_row(*row) for row in rows.items())))
+        tables.append(Table(title=title, columns=("", *SHOWN), rows=tuple(_row(*row) for row in rows.items())))
     typed = command(["", *arguments]).replace("memory-agent", "python -m memory_agent.evaluation.fitting", 1)
     seeds = (boosting.SEED,)
     return stamped("recall", "Recall", tables=tables, seeds=seeds).model_copy(update={"command": typed})

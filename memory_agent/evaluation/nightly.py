@@ -7,7 +7,6 @@ night is one distillation; after it every fact that was ever taught is asked of 
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from memory_agent.distillation.sharding import digest, layout
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.distillation import StatedFact, teach
 from memory_agent.evaluation.worlds import words
+from memory_agent.folders import whole_file
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress
 from memory_agent.records import PartialDate
@@ -102,7 +102,7 @@ def run(
             life = _lived(memory, life, night)
             found = _slept(memory, life, recipe, passed_on)
             life.nights.append({"night": night + 1, **_figures(memory, life), **found})
-            _put_down(place, life)
+            whole_file(place / _STATE, life.model_dump_json())
         idle = distill(memory.space, recipe=recipe, seed=seed, options=_options(life))
     return {**called, "nights": life.nights, "last": life.nights[-1], "idle_rows": idle.rows}
 
@@ -116,12 +116,6 @@ def _taken_up(place: Path, called: dict[str, Any]) -> _Life:
     if life.of != called:
         raise InvalidInput(f"{place} is a run with {life.of}; name another folder, or call it so again")
     return life
-
-
-def _put_down(place: Path, life: _Life) -> None:
-    draft = place / f"{_STATE}.new"
-    draft.write_text(life.model_dump_json(), "utf-8")
-    os.replace(draft, place / _STATE)
 
 
 def _options(life: _Life) -> Options:

@@ -10,6 +10,8 @@ from memory_agent.evaluation.datasets import Question
 
 DEPTHS = (5, 10, 20, 50)
 SESSIONS = 5
+SHOWN = (*(f"recall@{k}" for k in DEPTHS), "ndcg@10", "session_hit@5")
+"""The figures of `scores` that tables show."""
 
 
 @dataclass(frozen=True)

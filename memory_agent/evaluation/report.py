@@ -162,7 +162,7 @@ def markdown(report: Report, plots_in: str = "plots") -> str:
     seeds = f" Seeds: {', '.join(map(str, report.seeds))}." if report.seeds else ""
     lines = [f"    {report.command}", "", f"Taken {report.taken:%Y-%m-%d}. {machine}. {used}.{seeds}"]
     for table in report.tables:
-        lines += ["", f"{table.title}:" if table.title else "", ""] if table.title else [""]
+        lines += ["", f"{table.title}:", ""] if table.title else [""]
         lines.append("| " + " | ".join(map(cell, table.columns)) + " |")
         lines.append("|" + "---|" * len(table.columns))
         lines += ["| " + " | ".join(map(cell, row)) + " |" for row in table.rows]
@@ -190,9 +190,7 @@ def keep(report: Report, folder: Path) -> None:
     pages = _written(report, folder)
     (folder / "results").mkdir(exist_ok=True)
     (folder / "results" / f"{report.name}.json").write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
-    for path, text in pages.items():
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
+    _write(pages)
 
 
 def pages(folder: Path) -> list[Path]:
@@ -206,11 +204,16 @@ def pages(folder: Path) -> list[Path]:
             report = Report.model_validate_json(file.read_text("utf-8"))
         except (OSError, ValidationError) as error:
             raise InvalidInput(f"{file} is no report of figures: {error}") from error
-        for path, text in _written(report, folder).items():
-            if not path.exists() or path.read_text("utf-8") != text:
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text, "utf-8")
-                changed.append(path)
+        changed += _write(_written(report, folder))
+    return changed
+
+
+def _write(files: Mapping[Path, str]) -> list[Path]:
+    """Write the files that are not so yet; which those were."""
+    changed = [path for path, text in files.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in changed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(files[path], "utf-8")
     return changed
 
 

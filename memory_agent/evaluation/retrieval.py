@@ -18,7 +18,7 @@ from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.datasets import Conversation, load
 from memory_agent.evaluation.peers import PEERS, texts
-from memory_agent.evaluation.ranking import DEPTHS, Ranked, summary
+from memory_agent.evaluation.ranking import DEPTHS, SHOWN, Ranked, summary
 from memory_agent.evaluation.report import Plot, Report, Table, stamped
 from memory_agent.memory import Memory
 from memory_agent.models.embedders import Embedder
@@ -144,26 +144,23 @@ def _ask_peer(name: str, conversation: Conversation, embedder: Embedder) -> tupl
 
 def report(found: Mapping[str, Any]) -> Report:
     """What `run` found, as a page shows it: ours beside the peers, and ours as each conversation was left out."""
-    figures = ("recall@5", "recall@10", "recall@20", "recall@50", "ndcg@10", "session_hit@5")
     asked = {"memory-agent": {"scores": found["scores"], "search_ms": found["search_ms"]}, **found["peers"]}
-    rows = [
-        (name, *(one["scores"].get(f) for f in figures), one["search_ms"].get("p50")) for name, one in asked.items()
-    ]
+    rows = [(name, *(one["scores"].get(f) for f in SHOWN), one["search_ms"].get("p50")) for name, one in asked.items()]
     if left_out := found["leave_one_conversation_out"]:
-        rows.insert(1, ("memory-agent, fitted on the other conversations", *map(left_out.get, figures), None))
+        rows.insert(1, ("memory-agent, fitted on the other conversations", *map(left_out.get, SHOWN), None))
     form = found["dataset"].partition(":")[0]
     counts = f"{len(found['conversations'])} conversations, {found['turns']} turns"
     table = Table(
         title=f"{form}, {counts}, {found['scores']['questions']} questions",
-        columns=("", *figures, "p50 ms"),
+        columns=("", *SHOWN, "p50 ms"),
         rows=tuple(rows),
     )
     drawn = Plot(
         name="peers",
         title="Evidence turns among the first that are found",
         form="bars",
-        groups=figures[:4],
-        series={str(row[0]): tuple(row[1:5]) for row in rows},
+        groups=SHOWN[: len(DEPTHS)],
+        series={str(row[0]): tuple(row[1 : 1 + len(DEPTHS)]) for row in rows},
         y="share",
     )
     return stamped(f"retrieval-{form}", f"Retrieval, {form}", tables=[table], plots=[drawn])

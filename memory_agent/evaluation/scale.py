@@ -30,6 +30,7 @@ from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.report import Plot, Report, Table, stamped
 from memory_agent.evaluation.synthetic import DIMENSION, TOPICS, Asked, WordVectors, questions, turn
+from memory_agent.folders import bytes_in
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Vectors
 from memory_agent.records import Turn
@@ -320,7 +321,7 @@ def _measure(name: str, sizes: Sequence[int], count: int) -> list[dict[str, Any]
                 "p95_ms": _percentile([took for _, took in answers], 95),
                 "adds_per_s": round(added / seconds, 1),
                 "rss_mb": round(_peak() / 1e6, 1),
-                "disk_mb": round(sum(f.stat().st_size for f in Path(folder).rglob("*") if f.is_file()) / 1e6, 1),
+                "disk_mb": round(bytes_in(Path(folder)) / 1e6, 1),
                 "found": round(sum(one.answer in ids for one, (ids, _) in zip(asked, answers, strict=True)) / count, 3),
             }
             rows.append(row | contestant.more(size, asked))

@@ -34,7 +34,7 @@ from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.distillation.templates import load_templates
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation.distillation import FactFile, StatedFact, kept_out, teach
+from memory_agent.evaluation.distillation import FactFile, StatedFact, evenly, kept_out, teach
 from memory_agent.memory import Memory
 from memory_agent.models import sampling
 from memory_agent.models.local import LocalModel
@@ -81,21 +81,16 @@ def attacks(fact: Fact, forms: int | None = None) -> list[Attack]:
     trained, held = load_templates().forms(fact.predicate), load_data().forms(fact.predicate)
     text = load().statement(fact.subject, fact.predicate, fact.object)
     begun, found, _ = text.partition(fact.object)
-    direct = [Attack("direct", form.format(**filled), fact.object) for form in _some(trained.forward, forms)]
+    direct = [Attack("direct", form.format(**filled), fact.object) for form in evenly(trained.forward, forms)]
     made = [
         *direct,
-        *(Attack("paraphrase", form.format(**filled), fact.object) for form in _some(held.forward, forms)),
-        *(Attack("inverse", form.format(**filled), fact.subject) for form in _some(held.inverse, forms)),
+        *(Attack("paraphrase", form.format(**filled), fact.object) for form in evenly(held.forward, forms)),
+        *(Attack("inverse", form.format(**filled), fact.subject) for form in evenly(held.inverse, forms)),
         *(Attack("sampled", one.question, fact.object) for one in direct[:1]),
     ]
     if found and begun.strip():
         made.append(Attack("prefix", f"Tell me about {fact.subject}.", fact.object, begun.rstrip()))
     return made
-
-
-def _some(forms: Sequence[str], count: int | None) -> list[str]:
-    count = len(forms) if count is None else min(count, len(forms))
-    return [forms[n * len(forms) // count] for n in range(count)]
 
 
 def leaks(
@@ -187,9 +182,10 @@ def run(
         def attacked(ask: Callable[[list[Path]], Attacked]) -> dict[str, Any]:
             return {side: leaks(ask(folders), facts, samples, temperature, forms) for side, folders in sides.items()}
 
-        plain = attacked(lambda folders: _Student(model, folders, seed))
-        plain["base"] = leaks(_Student(model, [None], seed), facts, samples, temperature, forms)
-        hidden = leaks(_Student(model, before, seed), secrets, samples, temperature, forms) if secrets else {}
+        plain = attacked(lambda folders: _Each([_Student(model, folder, seed) for folder in folders]))
+        plain["base"] = leaks(_Student(model, None, seed), facts, samples, temperature, forms)
+        taught = _Each([_Student(model, folder, seed) for folder in before])
+        hidden = leaks(taught, secrets, samples, temperature, forms) if secrets else {}
         exported = {
             form: attacked(lambda folders, form=form: _exported(opened, model, folders, form, seed))  # type: ignore[misc]
             for form in quantizations
@@ -250,25 +246,20 @@ def _kept(opened: ExitStack, folders: Sequence[Path]) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Student:
-    """The student with any of the adapters: each is asked, as an attacker would."""
+    """A student with one adapter, or with none."""
 
     model: LocalModel
-    adapters: Sequence[Path | None]
+    adapter: Path | None
     seed: int
 
     def greedy(self, questions: Sequence[str]) -> list[list[str]]:
-        each = [self.model.generate(questions, adapter=a, max_new_tokens=_TOKENS) for a in self.adapters]
-        return [[said.text for said in answers] for answers in zip(*each, strict=True)]
+        return [[said.text] for said in self.model.generate(questions, adapter=self.adapter, max_new_tokens=_TOKENS)]
 
     def drawn(self, question: str, begun: str, count: int, temperature: float) -> list[str]:
-        return [
-            text
-            for adapter in self.adapters
-            for text in sampling.draw(
-                self.model, question, adapter=adapter, begun=begun, count=count, temperature=temperature,
-                seed=self.seed, max_new_tokens=_TOKENS,
-            )
-        ]  # fmt: skip
+        return sampling.draw(
+            self.model, question, adapter=self.adapter, begun=begun, count=count, temperature=temperature,
+            seed=self.seed, max_new_tokens=_TOKENS,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -290,7 +281,7 @@ class _Llama:
 
 @dataclass(frozen=True)
 class _Each:
-    """Several models, of which each is asked."""
+    """Several models, of which each is asked, as an attacker would."""
 
     models: Sequence[Attacked]
 
@@ -310,7 +301,7 @@ def _exported(opened: ExitStack, model: LocalModel, adapters: Sequence[Path], fo
         exports.merge(model, adapter, merged)
         if form == "int8":
             _round(merged)
-            asked.append(_Student(LocalModel(Weights("int8", merged)), [None], seed))
+            asked.append(_Student(LocalModel(Weights("int8", merged)), None, seed))
         else:
             gguf.write_model(merged, file, form)
             asked.append(_Llama(opened.enter_context(answering.running(model, file)), seed))

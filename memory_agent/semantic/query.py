@@ -101,7 +101,7 @@ def span(fact: Fact, ontology: Ontology) -> tuple[datetime, datetime] | None:
     """
     if fact.status == "superseded" and (fact.because or "").endswith("corrected"):
         return None
-    said = min((s.at for s in fact.sources if s.at), default=fact.recorded_at)
+    said = first_said(fact)
     if fact.modality != "actual":
         start = said
     elif fact.valid_from:
@@ -142,3 +142,8 @@ def graph(
             ends.append(node)
         made.add_edge(*ends, key=fact.id, **fact.model_dump(mode="json"))
     return made
+
+
+def first_said(fact: Fact) -> datetime:
+    """When a source first said it; when it was recorded, where none has a time."""
+    return min((source.at for source in fact.sources if source.at), default=fact.recorded_at)

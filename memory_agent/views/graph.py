@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import networkx as nx
 
 from memory_agent.records import Fact
 from memory_agent.semantic import ontology
+from memory_agent.semantic.query import first_said
 from memory_agent.views import times
 from memory_agent.views.formats import label
 from memory_agent.views.layout import Box, Point, layout
@@ -84,15 +84,10 @@ def _edges(graph: nx.MultiDiGraph) -> list[_Edge]:
                 object=str(obj),
                 fact=fact,
                 cls=cls if cls in CLASSES else "other",
-                start=(fact.valid_from.earliest if fact.valid_from else _said(fact)).strftime("%Y-%m-%d"),
+                start=(fact.valid_from.earliest if fact.valid_from else first_said(fact)).strftime("%Y-%m-%d"),
             )
         )
     return sorted(found, key=lambda e: (e.fact.subject, e.fact.predicate, e.start, e.fact.object, e.fact.id))
-
-
-def _said(fact: Fact) -> datetime:
-    """When it was first said."""
-    return min((s.at for s in fact.sources if s.at), default=fact.recorded_at)
 
 
 def _names(graph: nx.MultiDiGraph, edges: Sequence[_Edge]) -> dict[str, str]:

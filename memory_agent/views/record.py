@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from memory_agent.consolidation import grounding
@@ -125,11 +125,14 @@ def taught_facts(snapshot: Snapshot, adapter: Adapter) -> list[Fact]:
 
 def because(snapshot: Snapshot, fact: Fact) -> str:
     """Why it is superseded, stale or disputed, in words: what it was for, and the fact that caused it."""
-    if not fact.because:
-        return ""
-    id, _, word = fact.because.partition(" ")
-    cause = snapshot.versions.get(id)
-    return f"{word}: {cause[-1].text}" if cause else word
+    return caused(fact, lambda id: snapshot.versions[id][-1].text if id in snapshot.versions else None)
+
+
+def caused(fact: Fact, text: Callable[[str], str | None]) -> str:
+    """As `because`, with the words of facts from `text`: None where a fact is not known."""
+    id, _, word = (fact.because or "").partition(" ")
+    cause = text(id)
+    return word if cause is None else f"{word}: {cause}"
 
 
 def proposed(rejection: Rejection) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from memory_agent.records import Fact, PartialDate
 from memory_agent.semantic.ontology import Ontology
+from memory_agent.semantic.query import first_said
 
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
           "November", "December")  # fmt: skip
@@ -58,12 +59,7 @@ def period(fact: Fact, terms: Ontology) -> str:
         return f"until {date(end)}"
     if not lasting:
         return "day not said"
-    return f"since {day(_said(fact))} or before" if standing else "no more, dates not said"
-
-
-def _said(fact: Fact) -> datetime:
-    """When it was first said."""
-    return min((source.at for source in fact.sources if source.at), default=fact.recorded_at)
+    return f"since {day(first_said(fact))} or before" if standing else "no more, dates not said"
 
 
 def _between(start: PartialDate, end: PartialDate) -> str:

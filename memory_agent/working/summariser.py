@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from memory_agent.fence import fence
 from memory_agent.models.tokens import TokenCounter
+from memory_agent.prompts import prompt_text
 from memory_agent.records import Episode, Summary
 from memory_agent.working.window import cut_middle
 
@@ -31,9 +30,10 @@ class ModelSummariser:
         lines = [summary.text for summary in summaries]
         lines += [f"{turn.at:%Y-%m-%d}, {turn.speaker}: {turn.content}" for turn in turns]
         words = max(budget * 2 // 3, 10)  # English has some 1.3 tokens a word
-        frame = self._counter.prompt([{"role": "user", "content": _prompt().format(words=words, text=fence(""))}])
+        template = prompt_text("compact.md").strip()
+        frame = self._counter.prompt([{"role": "user", "content": template.format(words=words, text=fence(""))}])
         room = (self._window - frame) * 9 // 10
-        prompt = _prompt().format(words=words, text=fence(cut_middle("\n\n".join(lines), room, self._counter)))
+        prompt = template.format(words=words, text=fence(cut_middle("\n\n".join(lines), room, self._counter)))
         if room < budget or self._counter.prompt([{"role": "user", "content": prompt}]) > self._window:
             return ""
         try:
@@ -41,8 +41,3 @@ class ModelSummariser:
         except Exception as error:  # noqa: BLE001 - providers' errors have no common base, and a summary can wait
             _log.warning("the model did not summarise (%s); sentences are taken instead", type(error).__name__)
             return ""
-
-
-@lru_cache(maxsize=1)
-def _prompt() -> str:
-    return resources.files("memory_agent").joinpath("prompts/compact.md").read_text("utf-8").strip()

@@ -284,9 +284,8 @@ class Database:
         with self.lend(tenant, wait) as db:
             self._own.db = db
             try:
-                db.execute(
-                    begin, prepare=False
-                )  # in one exchange with the server, which `Connection.transaction` isn't
+                # In one exchange with the server, which `Connection.transaction` is not.
+                db.execute(begin, prepare=False)
                 yield db
                 db.commit()
             except BaseException as error:

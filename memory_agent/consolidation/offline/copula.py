@@ -124,9 +124,8 @@ def _diagnosed(clause: Clause) -> Iterator[Draft]:
         return
     for each in conjuncts(frame.complement):
         if any(form in words("conditions") or form in words("condition_nouns") for form in forms(each)):
-            was, clause.subject = clause.subject, Ref(clause.discourse.speaker)
-            yield from _say(clause, "health_condition", text_of(clause, each, deep=False))
-            clause.subject = was
+            what, who = text_of(clause, each, deep=False), Ref(clause.discourse.speaker)
+            yield from _say(clause, "health_condition", what, subject=who)
 
 
 def _seen(clause: Clause) -> Iterator[Draft]:

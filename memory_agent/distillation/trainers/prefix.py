@@ -9,7 +9,6 @@ and loads it, as PREFIX_TUNING.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 from memory_agent.distillation.job import Job
@@ -23,10 +22,6 @@ class PrefixTrainer(LoraTrainer):
     """Trains a KV prefix with PEFT. `threads`: CPU threads, 0 leaves it to torch."""
 
     name = "prefix"
-
-    def train(self, job: Path, out: Path, progress: Progress | None = None) -> Path:
-        """Write the prefix of the job at `job` to the folder `out`, replacing what is there; see `Trainer`."""
-        return super().train(job, out, progress)
 
     def _run(self, job: Job, rows: Files, progress: Progress | None) -> Run:
         return _PrefixRun(job, rows, progress)
