@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -202,3 +203,21 @@ def shot(page: Page, name: str) -> None:
     """Keep a picture of the page among the run's artefacts."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def go(page: Page, to: str) -> None:
+    """To another of the inspector's pages; back when it is drawn."""
+    page.evaluate("async (to) => { location.hash = to; await new Promise((done) => setTimeout(done)) }", f"#/{to}")
+    page.wait_for_selector("#main:not([aria-busy])")
+
+
+def unfold(page: Page) -> None:
+    """Open the first quote in its conversation; a panel that is drawn once more meanwhile has it closed again."""
+    button, mark = page.locator("button:text-is('in the conversation')").first, page.locator(".around mark").first
+    for _ in range(20):
+        if button.get_attribute("aria-expanded") == "false":
+            button.click()
+        with suppress(AssertionError):
+            expect(mark).to_be_visible(timeout=3000)
+            return
+    expect(mark).to_be_visible()

@@ -6,12 +6,11 @@ import json
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import KEY, PATIENCE, USER, Served, Watched, populate, shot
+from browsing import KEY, PATIENCE, USER, Served, Watched, go, populate, shot, unfold
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from memory_agent.exchange import lines
@@ -41,23 +40,6 @@ def slide(page: Page, id: str, value: int) -> None:
         " s.dispatchEvent(new Event('input')) }",
         [id, value],
     )
-
-
-def go(page: Page, to: str) -> None:
-    page.evaluate("async (to) => { location.hash = to; await new Promise((done) => setTimeout(done)) }", f"#/{to}")
-    page.wait_for_selector("#main:not([aria-busy])")
-
-
-def unfold(page: Page) -> None:
-    """Open the first quote in its conversation; a panel that is drawn once more meanwhile has it closed again."""
-    button, mark = page.locator("button:text-is('in the conversation')").first, page.locator(".around mark").first
-    for _ in range(20):
-        if button.get_attribute("aria-expanded") == "false":
-            button.click()
-        with suppress(AssertionError):
-            expect(mark).to_be_visible(timeout=3000)
-            return
-    expect(mark).to_be_visible()
 
 
 def test_time_passes_and_nothing_moves(page: Page) -> None:
