@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from memory_agent.cli import pairs
+from memory_agent.cli import pairs, reading
 from memory_agent.cli.pairs import RecipeOptions
 from memory_agent.cli.place import Place, verb
 from memory_agent.errors import InvalidInput
@@ -152,9 +152,13 @@ def distill(
     place: Place,
     facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a seed of its own.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
     recipe: RecipeOptions = None,
     trainer: Annotated[str | None, typer.Option(help="Who trains [MEMORY_AGENT_TRAINER, else lora].")] = None,
     arms: Annotated[int, typer.Option(min=0, help="Questions put to base, retrieval, weights and both.")] = 40,
+    prose: Annotated[
+        Path | None, typer.Option(help="Text to measure perplexity on, the adapter forced on; else the gate's.")
+    ] = None,
     page: Page = None,
 ) -> None:
     """Measure what a small model knows after distillation, and what it lost."""
@@ -163,8 +167,9 @@ def distill(
 
     with place.progress("Measuring") as progress:
         found = evaluation.run(
-            facts, seeds=tuple(range(seeds)), recipe=pairs.recipe(recipe), trainer=trainer, arms=arms, progress=progress
-        )
+            facts, seeds=tuple(range(first, first + seeds)), recipe=pairs.recipe(recipe), trainer=trainer, arms=arms,
+            prose=reading.text_of(prose) if prose else "", progress=progress,
+        )  # fmt: skip
     _keep(page, lambda one: taught.report({"now": one}), found)
     _emit(place, found)
 

@@ -38,16 +38,21 @@ _NOT_A_FILES_TO_SAY = frozenset({"confirmed", "approved"})
 _TIMES = ("at", "timestamp", "created_at", "time", "date")
 
 
+def text_of(path: Path) -> str:
+    """What the file says, without a byte order mark. Raises InvalidInput, naming it, when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from error
+
+
 def read_turns(path: Path, *, session: str, conversation: str | None = None) -> list[Turn]:
     """The turns of a file, in its order. `session` is for messages that name none.
 
     `conversation` picks one of a LoCoMo file. Raises InvalidInput, naming the place, when the file
     cannot be read or a message is none.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from error
+    text = text_of(path)
     try:
         whole = json.loads(text)
     except RecursionError as error:

@@ -32,6 +32,7 @@ from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.errors import InvalidInput
+from memory_agent.evaluation.forced import forced
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
@@ -131,6 +132,7 @@ def run(
     recipe: Recipe | None = None,
     trainer: str | None = None,
     arms: int = 40,
+    prose: str = "",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
@@ -145,6 +147,9 @@ def run(
     retrieval, adapter, both. `arms` maps each to the share right with its interval, the tokens a question took (context
     included), and tokens and milliseconds for each right answer (null where none was right).
 
+    `forced` holds what is lost where the adapter is forced on and the router left out (evaluation/forced.py): the
+    highest value of each figure over shards and seeds; `prose` is the text its perplexity is taken on, else the gate's.
+
     Raises InvalidInput when the file has another shape, and what training raises.
     """
     file = FactFile.load(Path(facts_file))
@@ -157,13 +162,14 @@ def run(
             if progress:
                 progress((n + share) / len(seeds), f"seed {seed}: {doing}" if len(seeds) > 1 else doing)
 
-        runs.append(_once(file, Settings.load(student=student, trainer=trainer), seed, recipe, arms, passed_on))
+        runs.append(_once(file, Settings.load(student=student, trainer=trainer), seed, recipe, arms, prose, passed_on))
     return {
         "file": Path(facts_file).name,
         "facts": len(file.facts),
         "seeds": list(seeds),
         "kinds": {kind: _median([one["kinds"][kind] for one in runs]) for kind in runs[0]["kinds"]},
         "arms": {arm: _median([one["arms"][arm] for one in runs]) for arm in runs[0]["arms"]},
+        "forced": _highest([shard for one in runs for shard in one["forced"].values()]),
         "seconds": statistics.median(one["seconds"] for one in runs),
         "tokens": statistics.median(one["tokens"] for one in runs),
         "peak_memory_mb": max(one["peak_memory_mb"] for one in runs),
@@ -172,7 +178,7 @@ def run(
 
 
 def _once(
-    file: FactFile, settings: Settings, seed: int, recipe: Recipe | None, arms: int, progress: Progress
+    file: FactFile, settings: Settings, seed: int, recipe: Recipe | None, arms: int, prose: str, progress: Progress
 ) -> dict[str, Any]:
     """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
     options = Options(policy=Policy(teach=kept_out(file.facts)), gate=Gate(thresholds={}))
@@ -186,10 +192,12 @@ def _once(
         questions = [question.question for question in file.questions]
         answers = ask_many(memory.space, questions, "adapter")
         compared = [q.question for q in file.questions if q.kind == "general"]
+        near = [q.question for q in file.questions if q.kind == "near_general"]
         base = dict(zip(compared, ask_many(memory.space, compared, "base"), strict=True))
         took, peak = time.monotonic() - asked, _peak_memory()
         beside = put_to_arms(memory, evenly([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
-    graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
+        graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
+        lost = forced(memory.space, compared, near, graph, prose)
     gate = Gate.load()
     return {
         "seed": seed,
@@ -203,6 +211,7 @@ def _once(
         "asking_seconds": round(took, 1),
         "peak_memory_mb": peak,
         "arms": beside,
+        "forced": lost,
         "gate": {shard: list(gate.objections(Scorecard.read(card))) for shard, card in report.scorecard.items()},
         "probes": {shard: Scorecard.read(card).as_json() for shard, card in report.scorecard.items()},
         "wrong": _failures(file.questions, answers, base, graph),
@@ -292,6 +301,15 @@ def _median(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of the seed with the median rate; of two middle ones, the lower."""
     ordered = sorted(figures, key=lambda one: float(one["rate"]))
     return dict(ordered[(len(ordered) - 1) // 2])
+
+
+def _highest(shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of each figure that `forced` gives, the highest; nothing where nothing was promoted."""
+
+    def high(figure: Any) -> float:
+        return float(figure["rate"] if isinstance(figure, Mapping) else figure)
+
+    return {name: max((shard[name] for shard in shards), key=high) for name in (shards[0] if shards else ())}
 
 
 def _peak_memory() -> float:

@@ -55,6 +55,19 @@ def tables(found: Mapping[str, Found]) -> list[Table]:
             rows=tuple(_cost_row(name, one) for name, one in found.items()),
         ),
     ]
+    if any(one.get("forced") for one in found.values()):
+        shown.append(
+            Table(
+                title="Forced on, the router left out: the worst shard and seed",
+                columns=("run", "general answers lost", "near-general that name the graph",
+                         "perplexity of the base's answers", "perplexity of prose"),
+                rows=tuple(
+                    (name, _interval(at["general_lost"]), _interval(at["near_named"]), at["answer_ratio"],
+                     at["perplexity_ratio"])
+                    for name, one in found.items() if (at := one.get("forced"))
+                ),
+            )
+        )  # fmt: skip
     if arms:
         shown.append(
             Table(

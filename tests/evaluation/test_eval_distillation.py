@@ -70,9 +70,12 @@ def test_a_file_goes_the_whole_way(tmp_path: Path, file: Path) -> None:
     assert {one["n"] for one in found["arms"].values()} == {2}
     assert found["arms"]["adapter"]["tokens_per_question"] < found["arms"]["both"]["tokens_per_question"]
     assert found["arms"]["adapter"]["tokens_per_right"] is None
+    worst = max(card["perplexity_ratio"] for one in found["runs"] for card in one["forced"].values())
+    assert found["forced"]["perplexity_ratio"] == worst > 0
+    assert found["forced"]["general_lost"]["n"] == 1
     (tmp_path / "now.json").write_text(json.dumps(found))
     kept = taught.report({"now": taught.load(tmp_path / "now.json")})
-    assert [table.columns[0] for table in kept.tables] == ["asked", "run", "run"]
+    assert [table.columns[0] for table in kept.tables] == ["asked", "run", "run", "run"]
     assert all(plot.svg().startswith("<svg") for plot in kept.plots)
 
 
