@@ -19,6 +19,8 @@ Facts are derived: `facts = reconcile(claims)`. A changed fact closes its row (`
 opens another under the same id, so both axes of time can be asked: `valid_from`/`valid_to` say
 when it was true, `recorded_at`/`retired_at` when we believed it.
 
+What calls give back of their work (`Answer`, `AddReport` ...) is written in `reports` and named here as well.
+
 All instants are timezone-aware UTC.
 """
 
@@ -28,23 +30,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from memory_agent.dates import Instant as Instant
 from memory_agent.dates import PartialDate as PartialDate
 from memory_agent.dates import Precision as Precision
+from memory_agent.frozen import Record as Record
+from memory_agent.reports import AddReport as AddReport
+from memory_agent.reports import Answer as Answer
+from memory_agent.reports import ConsolidationReport as ConsolidationReport
+from memory_agent.reports import DistillationReport as DistillationReport
+from memory_agent.reports import ExpiryReport as ExpiryReport
+from memory_agent.reports import ForgetReport as ForgetReport
+from memory_agent.reports import Mode as Mode
+from memory_agent.reports import Verification as Verification
 
 Role = Literal["user", "assistant", "system", "tool"]
 Polarity = Literal["+", "-"]
 Modality = Literal["actual", "planned", "possible"]
 FactStatus = Literal["current", "superseded", "ended", "stale", "disputed"]
-Mode = Literal["base", "retrieval", "adapter", "both", "auto"]
-
-
-class Record(BaseModel):
-    """Base of everything here: frozen, strict about unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Turn(Record):
@@ -404,107 +408,6 @@ class Context(Record):
     """The whole prompt, where it is that of a chat turn; `text` is then all of it."""
     notes: tuple[str, ...] = ()
     """What was cut or left out, and why."""
-
-
-class Answer(Record):
-    """A reply, and everything it rests on."""
-
-    text: str
-    mode: Mode
-    """The mode that was used, never "auto"."""
-    sources: tuple[str, ...] = ()
-    """Ids of the facts and episodes shown to the model, or taught to the adapter that answered."""
-    adapter: str | None = None
-    confidence: float | None = None
-    """The least probability of any answer token, where the model tells."""
-    tokens: int = 0
-    """Prompt and answer tokens spent."""
-    note: str = ""
-
-
-class AddReport(Record):
-    """What `add` took in. Every id listed under `added` is durable."""
-
-    added: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    flagged: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-
-
-class ConsolidationReport(Record):
-    """What a consolidation did."""
-
-    run: str
-    episodes: int = 0
-    claims: int = 0
-    rejected: Mapping[str, int] = Field(default_factory=dict)
-    """Refused proposals by reason."""
-    facts_added: tuple[str, ...] = ()
-    facts_changed: tuple[str, ...] = ()
-    facts_closed: tuple[str, ...] = ()
-    entities_added: int = 0
-    failed: Mapping[str, str] = Field(default_factory=dict)
-    """Episodes left pending, with the error."""
-    extractor: str = ""
-    """Name and revision of what read the turns; empty when there was nothing to read."""
-    tokens: int = 0
-    """Prompt and answer tokens that a chat model took; 0 for one without a budget."""
-    money: float = 0.0
-    """What they cost by the prices of its budget."""
-    seconds: float = 0.0
-
-
-class DistillationReport(Record):
-    """What a distillation did."""
-
-    run: str
-    promoted: bool
-    reasons: tuple[str, ...] = ()
-    """Why it was refused; empty when promoted."""
-    adapters: tuple[str, ...] = ()
-    facts: tuple[str, ...] = ()
-    refused: Mapping[str, str] = Field(default_factory=dict)
-    """Facts left out of the selection, with the reason."""
-    rows: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    scorecard: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class ForgetReport(Record):
-    """What went, by kind, and what was switched off because of it."""
-
-    forgotten: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    redacted: tuple[str, ...] = ()
-    """Episodes that stay, with the forgotten span cut out."""
-    adapters_off: tuple[str, ...] = ()
-    dry_run: bool = False
-
-
-class ExpiryReport(ForgetReport):
-    """What had expired and went, or would go, and what was spared; ids with the reason."""
-
-    due: Mapping[str, str] = Field(default_factory=dict)
-    spared: Mapping[str, str] = Field(default_factory=dict)
-
-
-class Verification(Record):
-    """What is left of a forgotten record; all empty when it is gone."""
-
-    id: str
-    forgotten: bool
-    """Whether a tombstone says that it was forgotten."""
-    standing: tuple[str, ...] = ()
-    """Kinds of which a record still has the id."""
-    referring: tuple[str, ...] = ()
-    """Records that still name it, as "kind id"."""
-    indexed: tuple[str, ...] = ()
-    """Kinds whose vector index still holds it."""
-    residue: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Which of the words asked about stand in which files of the store."""
-
-    @property
-    def clean(self) -> bool:
-        return self.forgotten and not (self.standing or self.referring or self.indexed or self.residue)
 
 
 class Explanation(Record):

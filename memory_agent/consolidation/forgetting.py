@@ -322,7 +322,8 @@ class _Forgetting:
             self._tx.put(adapter.model_copy(update=cleared))
             self._off[adapter.id] = None
             quoting.discard(adapter.run)
-        for run in self._tx.select(Run):  # those whose adapters were pruned quote what nobody else remembers
+        # Those whose adapters were pruned quote what nobody else remembers. Consolidations, the many, quote nothing.
+        for run in self._tx.select(Run, Query(where={"job": "distill"})):
             if "scorecard" in run.report and run.id not in quoting:
                 report = {k: v for k, v in run.report.items() if k != "scorecard"}
                 self._tx.put(run.model_copy(update={"report": report}))

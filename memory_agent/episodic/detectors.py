@@ -34,6 +34,9 @@ NATIONAL = {
 """Module of python-stdnum -> the form in which people write the number; its own check decides."""
 REGIONS = ("US", "GB", "DE", "FR", "ES", "PT", "IT", "NL", "BR", "IN")
 """Countries whose national telephone numbers are looked for, where the words before say that one comes."""
+_DIGIT = re.compile(r"\d")
+_LEAST_KEY = 16
+"""Characters that every issuer's keys have without a space between them; of shorter words none is looked at."""
 _CUE = re.compile(r"(?:call|phone|mobile|cell|tel|number|whatsapp|text|ring|reach)\W", re.IGNORECASE)
 _CUE_REACH = 40
 """Characters before a number within which such a word may stand."""
@@ -42,7 +45,7 @@ _CUE_REACH = 40
 def find(text: str) -> Iterator[tuple[str, int, int]]:
     """Findings as (flag, start, end), in no particular order; none without the extra."""
     yield from _keys(text)
-    if any(c.isdigit() for c in text):
+    if _DIGIT.search(text):
         yield from _phones(text)
         yield from _national(text)
 
@@ -72,7 +75,9 @@ def _plugins() -> list[Any]:
 
 
 def _keys(text: str) -> Iterator[tuple[str, int, int]]:
-    for plugin in _plugins() if len(text) >= 16 else ():
+    if max(map(len, text.split()), default=0) < _LEAST_KEY:
+        return
+    for plugin in _plugins():
         for secret in plugin.analyze_string(text):
             at = text.find(secret)
             if secret and at >= 0:

@@ -30,22 +30,25 @@ FLAGS = (
 )  # fmt: skip
 """Every class that may be redacted."""
 _RANK = {"instruction": 0, "secret": 1, "personal": 2}
-Rule = tuple[tuple[str, ...], re.Pattern[str]]
-"""Lower-case words, one of which a text must hold for the pattern to be tried at all, and the pattern."""
+_DIGIT = re.compile(r"\d")
+Rule = tuple[str, frozenset[str], re.Pattern[str]]
+"""A flag, lower-case words of which a text must hold one for the pattern to be tried at all, and the pattern."""
 
 
 @cache
-def _rules() -> tuple[dict[str, list[Rule]], re.Pattern[str], re.Pattern[str]]:
-    """Rules by flag, and the patterns of card and account numbers."""
+def _rules() -> tuple[list[Rule], tuple[str, ...], re.Pattern[str], re.Pattern[str]]:
+    """The rules, all of their words, and the patterns of card and account numbers."""
     data: dict[str, Any] = json.loads((files("memory_agent.episodic") / "screening.json").read_text("utf-8"))
     told = {"instruction": data["instruction"]}
     for kind in ("secret", "personal"):
         told |= {f"{kind}:{name}": rules for name, rules in data[kind].items()}
-    rules = {
-        flag: [(tuple(rule["needs"]), re.compile(rule["pattern"], re.IGNORECASE)) for rule in rules]
-        for flag, rules in told.items()
-    }
-    return rules, re.compile(data["card"]), re.compile(data["iban"])
+    rules = [
+        (flag, frozenset(rule["needs"]), re.compile(rule["pattern"], re.IGNORECASE))
+        for flag, of_flag in told.items()
+        for rule in of_flag
+    ]
+    words = tuple(sorted({word for _, needs, _ in rules for word in needs}))
+    return rules, words, re.compile(data["card"]), re.compile(data["iban"])
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,16 @@ def screen(text: str, *, others: bool = True) -> tuple[str, ...]:
 
 def find(text: str, *, others: bool = True) -> list[Finding]:
     """Everything that is found in `text`, in the order of `screen`."""
-    by_flag, card, iban = _rules()
+    rules, words, card, iban = _rules()
     lower = text.lower()
+    held = {word for word in words if word in lower}  # each word is looked for once: nearly every text holds none
     found = [
         Finding(flag, *match.span())
-        for flag, rules in by_flag.items()
-        for needs, pattern in rules
-        if any(word in lower for word in needs)
+        for flag, needs, pattern in (rules if held else ())
+        if not needs.isdisjoint(held)
         for match in pattern.finditer(text)
     ]
-    if re.search(r"\d", text):
+    if _DIGIT.search(text):
         found += [Finding("secret:card", *match.span()) for match in card.finditer(text) if _luhn(match[0])]
         found += [Finding("secret:iban", *match.span()) for match in iban.finditer(text) if _mod97(match[0])]
     found += [Finding(*each) for each in (detectors.find(text) if others else ())]
@@ -100,6 +103,7 @@ def redact(text: str, classes: Collection[str]) -> str:
     return text
 
 
+@cache
 def classes(given: str) -> frozenset[str]:
     """The classes of a setting ("secret, personal:phone"). Raises InvalidInput for one that there is not."""
     wanted = frozenset(part.strip() for part in given.split(",") if part.strip())

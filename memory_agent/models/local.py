@@ -16,10 +16,10 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
@@ -30,57 +30,17 @@ from pydantic import ConfigDict
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, MissingExtra, ModelError
+from memory_agent.models.decoding import Generation as Generation
+from memory_agent.models.decoding import Loaded, greedy, laid_out, rows_of, scored, steps
 from memory_agent.models.device import best_device, best_dtype, cpu_threads, cpu_workers
 from memory_agent.models.prefix import Prefix, is_prefix, load_prefix
 from memory_agent.models.template import ChatFormat, Message
 from memory_agent.models.weights import Weights, find_student
 
-if TYPE_CHECKING:
-    import torch
-
 Prompt = str | Sequence[Message]
 """A question, or a conversation that ends with the user's message."""
 
-_COLUMNS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-"""Widths of a canvas, in tokens; a longer prompt gets one of its own width."""
-_CELLS = 1536
-"""Rows times columns of a canvas, at most, so that filling up stays cheap."""
-_MOST_ROWS = 16
 _ADAPTERS_KEPT = 8
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One answer: its text, its length and the prompt's in tokens, and how sure the model was at its least sure token.
-
-    `min_probability` counts the end of the answer, where the model ended it.
-    """
-
-    text: str
-    tokens: int
-    prompt_tokens: int
-    min_probability: float
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    model: Any
-    chat: ChatFormat
-    device: torch.device
-    dtype: torch.dtype
-    takes: frozenset[str]
-    longest: int
-    prefix: Prefix | None = None
-    """What every sequence begins with."""
-
-    @property
-    def ahead(self) -> int:
-        """Positions that are taken before the first token."""
-        return 0 if self.prefix is None else self.prefix.tokens
-
-    def begun(self, rows: int) -> Any:
-        """The cache that so many sequences begin with; None for an empty one."""
-        return None if self.prefix is None else self.prefix.cache(rows)
 
 
 class LocalModel:
@@ -94,7 +54,7 @@ class LocalModel:
         self.weights = weights
         self._threads = threads
         self._lock = threading.RLock()
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._peft: Any = None
         self._adapters: dict[Path, str | Prefix] = {}
         """Folder -> the name of a LoRA in `_peft`, or a KV prefix."""
@@ -151,11 +111,11 @@ class LocalModel:
                 self._check_length(row, max_new_tokens + loaded.ahead)
             order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
             answers: dict[int, Generation] = {}
-            canvases = list(_canvases([(i, len(rows[i])) for i in order]))
+            canvases = list(laid_out([(i, len(rows[i])) for i in order]))
 
             def answered(canvas: tuple[int, list[int]]) -> list[Generation]:
                 width, part = canvas
-                return _greedy(loaded, [rows[i] for i in part], width, _rows(width), max_new_tokens)
+                return greedy(loaded, [rows[i] for i in part], width, rows_of(width), max_new_tokens)
 
             with self._mapping(len(canvases)) as each:
                 for (_, part), found in zip(canvases, each(answered, canvases), strict=True):
@@ -202,7 +162,7 @@ class LocalModel:
             self._check_length(row, max_new_tokens + loaded.ahead)
             with self._computing():
                 said, ids, least = "", [], 1.0
-                for chosen, sure in _steps(loaded, [row], len(row), max_new_tokens):
+                for chosen, sure in steps(loaded, [row], len(row), max_new_tokens):
                     least = min(least, sure[0])
                     if chosen[0] in loaded.chat.stops:
                         break
@@ -222,7 +182,7 @@ class LocalModel:
             chat = self._ready().chat
             rows = [(chat.prompt_ids(prompt), chat.answer_ids(answer)) for prompt, answer in pairs]
             with self._using(adapter) as loaded, self._computing():
-                return [_scored(loaded, [*prompt, *answer], len(prompt)) for prompt, answer in rows]
+                return [scored(loaded, [*prompt, *answer], len(prompt)) for prompt, answer in rows]
 
     def perplexity(self, text: str, *, adapter: Path | None = None, window: int = 512) -> float:
         """Perplexity of running text, in windows of that many tokens that do not overlap."""
@@ -233,16 +193,16 @@ class LocalModel:
             if len(ids) < 2:
                 raise InvalidInput("perplexity needs a text of at least two tokens")
             with self._using(adapter) as loaded, self._computing():
-                scores = [s for i in range(0, len(ids), window) for s in _scored(loaded, ids[i : i + window], 1)]
+                scores = [s for i in range(0, len(ids), window) for s in scored(loaded, ids[i : i + window], 1)]
         return math.exp(-sum(scores) / len(scores))
 
     @contextmanager
-    def opened(self, adapter: Path | None) -> Iterator[_Loaded]:
+    def opened(self, adapter: Path | None) -> Iterator[Loaded]:
         """The network itself with that adapter, or with none, for one caller at a time."""
         with self._lock, self._using(adapter) as loaded, self._computing():
             yield loaded
 
-    def _ready(self) -> _Loaded:
+    def _ready(self) -> Loaded:
         with self._lock:
             if self._loaded is None:
                 self._loaded = _load(self.weights)
@@ -277,7 +237,7 @@ class LocalModel:
                 yield map
 
     @contextmanager
-    def _using(self, adapter: Path | None) -> Iterator[_Loaded]:
+    def _using(self, adapter: Path | None) -> Iterator[Loaded]:
         """The model with that adapter, or with none, inside the block."""
         loaded = self._ready()
         held = None if adapter is None else self._adapters.get(adapter.resolve()) or self._load_adapter(adapter)
@@ -331,7 +291,7 @@ _shared: dict[tuple[Path, int], LocalModel] = {}
 _sharing = threading.Lock()
 
 
-def _load(weights: Weights) -> _Loaded:
+def _load(weights: Weights) -> Loaded:
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
@@ -350,93 +310,7 @@ def _load(weights: Weights) -> _Loaded:
     stops = [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
     longest = getattr(model.config, "max_position_embeddings", None) or 1_000_000
     takes = frozenset(inspect.signature(model.forward).parameters)
-    return _Loaded(model, ChatFormat(tokenizer, stops), device, dtype, takes, longest)
-
-
-def _scored(loaded: _Loaded, ids: Sequence[int], start: int) -> list[float]:
-    """Log-probabilities of ids[start:], each given all before it."""
-    import torch
-
-    if len(ids) <= start:
-        return []
-    with torch.inference_mode():
-        x = torch.tensor([list(ids)], device=loaded.device)
-        begun = {} if loaded.prefix is None else {"past_key_values": loaded.begun(1)}
-        logits = loaded.model(input_ids=x, use_cache=False, **begun).logits[0, start - 1 : -1].float()
-        scores: list[float] = logits.log_softmax(-1).gather(1, x[0, start:, None])[:, 0].tolist()
-    return scores
-
-
-def _width(length: int) -> int:
-    """The columns a prompt of `length` tokens is laid out on."""
-    return next((columns for columns in _COLUMNS if length <= columns), length)
-
-
-def _rows(width: int) -> int:
-    return max(1, min(_MOST_ROWS, _CELLS // width))
-
-
-def _canvases(lengths: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
-    """(columns, which prompts) for prompts given as (index, length), in ascending order of length."""
-    part: list[int] = []
-    width = 0
-    for index, length in lengths:
-        if part and (_width(length) != width or len(part) == _rows(width)):
-            yield width, part
-            part = []
-        width = _width(length)
-        part.append(index)
-    if part:
-        yield width, part
-
-
-def _greedy(loaded: _Loaded, prompts: Sequence[list[int]], width: int, rows: int, most: int) -> list[Generation]:
-    """Answers to up to `rows` prompts, laid out on rows x width cells; missing rows repeat the first prompt."""
-    filled = [*prompts, *[prompts[0]] * (rows - len(prompts))]
-    ids: list[list[int]] = [[] for _ in prompts]
-    least = [1.0] * len(prompts)
-    running = set(range(len(prompts)))
-    for chosen, sure in _steps(loaded, filled, width, most):
-        for i in sorted(running):
-            least[i] = min(least[i], sure[i])
-            if chosen[i] in loaded.chat.stops:
-                running.discard(i)
-            else:
-                ids[i].append(chosen[i])
-        if not running:
-            break
-    return [
-        Generation(loaded.chat.text(ids[i]), len(ids[i]), len(prompt), least[i]) for i, prompt in enumerate(prompts)
-    ]
-
-
-def _steps(
-    loaded: _Loaded, prompts: Sequence[list[int]], width: int, most: int
-) -> Iterator[tuple[list[int], list[float]]]:
-    """The likeliest next token of every row and its probability, up to `most` times."""
-    import torch
-
-    x = torch.full((len(prompts), width), loaded.chat.pad)
-    mask = torch.zeros((len(prompts), loaded.ahead + width), dtype=torch.long)
-    mask[:, : loaded.ahead] = 1
-    for i, prompt in enumerate(prompts):
-        x[i, width - len(prompt) :] = torch.tensor(prompt)
-        mask[i, loaded.ahead + width - len(prompt) :] = 1
-    x, mask = x.to(loaded.device), mask.to(loaded.device)
-    places = (mask.cumsum(1) - 1).clamp(min=0)[:, loaded.ahead :]
-    cache = loaded.begun(len(prompts))
-    for _ in range(most):
-        given: dict[str, Any] = {"input_ids": x, "attention_mask": mask, "past_key_values": cache, "use_cache": True}
-        if "position_ids" in loaded.takes:
-            given["position_ids"] = places
-        if "logits_to_keep" in loaded.takes:
-            given["logits_to_keep"] = 1
-        with torch.inference_mode():
-            out = loaded.model(**given)
-            sure, chosen = out.logits[:, -1].float().softmax(-1).max(-1)
-            cache, x, places = out.past_key_values, chosen[:, None], places[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones((len(prompts), 1))], 1)
-        yield chosen.tolist(), sure.tolist()
+    return Loaded(model, ChatFormat(tokenizer, stops), device, dtype, takes, longest)
 
 
 class LocalChatModel(BaseChatModel):

@@ -29,23 +29,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from filelock import FileLock, Timeout
 
-from memory_agent.errors import EmbedderChanged, StoreBusy, StoreError
-from memory_agent.protocols import IndexState, Vectors
+from memory_agent.errors import StoreBusy, StoreError
+from memory_agent.protocols import Vectors
 from memory_agent_stores import purge
 from memory_agent_stores.chroma_client import DATABASE, chroma_failed, client, pages
+from memory_agent_stores.chroma_space import ChromaSpace
 from memory_agent_stores.exact import Matrix, Recent
 from memory_agent_stores.graph_files import clear_unused
 from memory_agent_stores.unwritable import unwritable
 
-KINDS = ("episode", "fact")
 _WAIT = 60.0
 _WARM = 100
 """Collections whose graphs are open at once; Chroma keeps about 200 and then drops the least used."""
 _HANDLES = 2000
 """Collections whose handles are kept; a handle is a few names and numbers."""
+_BUILD, _ASK = 32, 1000
+"""Candidates that Chroma's graph keeps while a vector is put in, and while one is looked for.
+
+Every vector is put in and only collections above `exact` are asked, so the work lies where it is seldom done: 64 and
+200 find as much (docs/benchmarks/scale.md), and putting in takes half as long again.
+"""
 _HELD = 500_000
 """Vectors held in memory at once, of all collections together, to be compared one by one."""
 
@@ -101,7 +106,7 @@ class ChromaIndex:
             names = [path.name for path in self._stale().glob("*")] if self._stale().is_dir() else []
             if not names:
                 return
-            with self._writing(",".join(names)):
+            with self._writing(",".join(names), everywhere=True):
                 for name in names:
                     self._rewrite(name)
                     (self._stale() / name).unlink()
@@ -110,7 +115,6 @@ class ChromaIndex:
                 for path in self.folder.glob("*-*-*-*-*"):  # Chroma leaves the files of a deleted collection behind
                     if path.name not in segments:
                         shutil.rmtree(path)
-                self._clear()
 
     def _stale(self) -> Path:
         """A folder with a file for each collection that holds deleted vectors."""
@@ -189,8 +193,8 @@ class ChromaIndex:
                 "hnsw": {
                     "space": "cosine",
                     "max_neighbors": 16,
-                    "ef_construction": 64,
-                    "ef_search": 200,
+                    "ef_construction": _BUILD,
+                    "ef_search": _ASK,
                     "batch_size": min(100, self.sync_threshold),
                     "sync_threshold": self.sync_threshold,
                 }
@@ -281,22 +285,25 @@ class ChromaIndex:
             self._start_over(error)
 
     @contextmanager
-    def _writing(self, name: str, *, changes: bool = True) -> Iterator[None]:
-        """Alone with the folder, the client fresh; leaves the mark behind only if this process is killed."""
+    def _writing(self, name: str, *, changes: bool = True, everywhere: bool = False) -> Iterator[None]:
+        """Alone with the folder, the client fresh; leaves the mark behind only if this process is killed.
+
+        Unused places are cleared at the end in the graph files that were written meanwhile, or `everywhere`.
+        """
         if self._mark_held:
             yield
             return
         with unwritable(self.folder, "what the ledger holds stands, and is embedded when there is room"):
-            yield from self._alone(name, changes)
+            yield from self._alone(name, changes, everywhere)
 
-    def _alone(self, name: str, changes: bool) -> Iterator[None]:
+    def _alone(self, name: str, changes: bool, everywhere: bool) -> Iterator[None]:
         lock = self._acquire()
         try:
             self._refresh()
             # A client that touches a collection for the first time writes its graph files. They are written as well
             # when Chroma's log is full; what is in their unused places then, goes with the next `compact`.
-            first = not changes or name not in self._written
-            before = self._newest_graph() if first else 0
+            first = everywhere or not changes or name not in self._written
+            before = -1 if everywhere else self._newest_graph() if first else 0
             self._mark.write_text(name, "utf-8")
             self._mark_held = True
             if changes:
@@ -307,7 +314,7 @@ class ChromaIndex:
                 changed = first and self._newest_graph() != before
                 if changed:
                     self._clear(since=before)
-                if changes:
+                if changes and not everywhere:
                     self._written.add(name)
                 if changes or changed:
                     self._renew()
@@ -355,7 +362,7 @@ class ChromaIndex:
         times = [path.stat().st_mtime_ns for path in self.folder.glob("*/*") if path.suffix in (".bin", ".pickle")]
         return max(times, default=0)
 
-    def _clear(self, *, since: int = -1) -> None:
+    def _clear(self, *, since: int) -> None:
         """Leave nothing in the unused places of graph files written after `since`. Only under the lock."""
         for header in self.folder.glob("*/header.bin"):
             if header.stat().st_mtime_ns > since:
@@ -389,119 +396,6 @@ class ChromaIndex:
         self._client = client(self.folder)
 
 
-class ChromaSpace:
-    """The vectors of one space: a collection for each kind."""
-
-    def __init__(self, index: ChromaIndex, name: str) -> None:
-        self._index = index
-        self._name = name
-
-    def _collection(self, kind: str) -> str:
-        if kind not in KINDS:
-            raise StoreError(f"vectors are kept of {', '.join(KINDS)}, not of {kind!r}")
-        return f"{self._name}-{kind}"
-
-    def state(self, kind: str | None = None) -> IndexState | None:
-        """What `kind` is true to, or both kinds (the lower position); None until applied to."""
-        kinds = [kind] if kind else KINDS
-        states = [self._index.read(self._collection(each), _state, None, graph=False) for each in kinds]
-        present = [state for state in states if state is not None]
-        return min(present, key=lambda state: state.position) if len(present) == len(states) else None
-
-    def apply(
-        self, kind: str, upserts: Sequence[str], vectors: Vectors, deletes: Sequence[str], *, state: IndexState
-    ) -> None:
-        """Upsert `vectors` (len(upserts), dimension) and delete ids, then record `state`.
-
-        Raises EmbedderChanged when `state` names another model or dimension than the stored one.
-        """
-        name = self._collection(kind)
-        with self._index.write(name) as index:
-            try:
-                self._put(index, name, upserts, vectors, deletes, state)
-            except BaseException as error:
-                if not chroma_failed(error):
-                    raise
-                index.give_up(name, error)
-                self._put(index, name, upserts, vectors, deletes, state)
-
-    def _put(
-        self,
-        index: ChromaIndex,
-        name: str,
-        upserts: Sequence[str],
-        vectors: Vectors,
-        deletes: Sequence[str],
-        state: IndexState,
-    ) -> None:
-        told = {"model": state.model, "dimension": state.dimension, "metric": state.metric}
-        collection = index.collection(name)
-        if collection is None:
-            collection = index.create(name, {**told, "position": 0})
-        held = _state(collection)
-        if (held.model, held.dimension) != (state.model, state.dimension):
-            raise embedder_changed(held, state)
-        if deletes:
-            index.delete(collection, deletes)
-        if len(upserts):
-            index.upsert(collection, upserts, np.asarray(vectors, dtype=np.float32))
-        collection.modify(metadata={**told, "position": state.position})
-
-    def query(self, kind: str, vector: Vectors, limit: int) -> list[tuple[str, float]]:
-        """The nearest ids with their cosine similarity, best first."""
-
-        name = self._collection(kind)
-        question = np.asarray(vector, dtype=np.float32).reshape(-1)
-
-        def nearest(collection: Any) -> list[tuple[str, float]]:
-            matrix = self._index.matrix(name, collection)
-            if matrix is not None:
-                return matrix.nearest(question, limit)
-            wanted = min(limit, collection.count())
-            if wanted <= 0:
-                return []
-            found = collection.query(query_embeddings=question.reshape(1, -1), n_results=wanted, include=["distances"])
-            pairs = zip(found["ids"][0], found["distances"][0], strict=True)
-            return [(str(id), 1.0 - float(distance)) for id, distance in pairs]
-
-        return self._index.read(name, nearest, [])
-
-    def ids(self, kind: str) -> set[str]:
-        return self._index.read(self._collection(kind), lambda c: set(c.get(include=[])["ids"]), set(), graph=False)
-
-    def count(self, kind: str) -> int:
-        name = self._collection(kind)
-        return self._index.read(name, lambda collection: self._index.count(name, collection), 0, graph=False)
-
-    def vectors(self, kind: str, ids: Sequence[str]) -> dict[str, Vectors]:
-        """The stored vectors, each (dimension,), of those ids that have one."""
-        if not len(ids):
-            return {}
-
-        name = self._collection(kind)
-
-        def held(collection: Any) -> dict[str, Vectors]:
-            found = collection.get(ids=list(ids), include=["embeddings"])
-            return dict(zip(found["ids"], np.asarray(found["embeddings"], dtype=np.float32), strict=True))
-
-        just = self._index.just_written(name, ids)
-        return just if just is not None else self._index.read(name, held, {})
-
-    def clear(self) -> None:
-        """Drop everything of this space, the state included."""
-        for kind in KINDS:
-            with self._index.write(self._collection(kind)) as index:
-                index.drop(self._collection(kind))
-
-
-def embedder_changed(held: IndexState, given: IndexState) -> EmbedderChanged:
-    """The refusal to mix vectors of two embedders, with the way out."""
-    return EmbedderChanged(
-        f"the vector index was built with {held.model} ({held.dimension} dimensions), not with {given.model} "
-        f"({given.dimension}): go back to that embedder, or re-embed everything with `memory-agent rebuild`"
-    )
-
-
 def _purge(database: Path) -> set[str]:
     """What `purge` does and returns, in a process of its own. Raises StoreError."""
     done = subprocess.run(
@@ -510,8 +404,3 @@ def _purge(database: Path) -> set[str]:
     if done.returncode:
         raise StoreError(f"{database} could not be cleared of what was deleted: {done.stderr.strip()[-500:]}")
     return set(done.stdout.split())
-
-
-def _state(collection: Any) -> IndexState:
-    told = collection.metadata
-    return IndexState(str(told["model"]), int(told["dimension"]), int(told["position"]), str(told["metric"]))

@@ -22,8 +22,8 @@ import snowballstemmer
 from memory_agent.errors import StoreBusy, StoreError
 from memory_agent.protocols import IndexState, Query, R, Vectors
 from memory_agent.records import AuditEntry, Stored
-from memory_agent_stores.chroma import KINDS, embedder_changed
 from memory_agent_stores.locks import job_lock
+from memory_agent_stores.mixing import KINDS, embedder_changed
 from memory_agent_stores.rows import broken_links, check_query, encode, key_of, next_entry
 from memory_agent_stores.text import SEARCHED, searched_text, segment
 

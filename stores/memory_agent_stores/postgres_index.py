@@ -19,7 +19,7 @@ import numpy as np
 
 from memory_agent.errors import StoreError
 from memory_agent.protocols import IndexState, Vectors
-from memory_agent_stores.chroma import KINDS, embedder_changed
+from memory_agent_stores.mixing import KINDS, embedder_changed
 from memory_agent_stores.postgres_database import Database, Link, tenant_of
 
 _WAIT = 60.0

@@ -13,7 +13,7 @@ from memory_agent import consolidation, episodic, semantic
 from memory_agent.consolidation.forgetting import forget, verify_forgotten
 from memory_agent.consolidation.redaction import MARK, Redaction
 from memory_agent.errors import InvalidInput, NotFound
-from memory_agent.protocols import Backend
+from memory_agent.protocols import Backend, Query, R
 from memory_agent.records import (
     STORED,
     Adapter,
@@ -32,6 +32,7 @@ from memory_agent.retrieval import index
 from memory_agent.semantic.reconcile import Derived
 from memory_agent.space import Space, open_backend
 from memory_agent.testing.extractor import MarkedExtractor
+from memory_agent_stores import rows, sqlite
 
 
 def read(space: Space) -> None:
@@ -160,6 +161,34 @@ def test_an_adapter_that_was_taught_it_is_switched_off_and_quotes_nothing(space,
     found = {a.id: a for a in space.ledger.select(Adapter)}
     assert (found["fallen"].state, found["fallen"].scorecard) == ("off", {})
     assert found["kept"].state == kept.state
+
+
+def test_what_a_distillation_quoted_goes_with_its_adapter_and_no_consolidations_report_is_read(
+    space, say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tea = say("2023-01-05", "{Alice | likes | tea}")
+    read(space)
+    now = space.clock.now()
+    others = [Run(id=f"r{n}", job="consolidate", state="done", started_at=now, report={"claims": n}) for n in range(40)]
+    quoting = Run(
+        id="d", job="distill", state="done", started_at=now, report={"rows": 3, "scorecard": {"asked": "tea"}}
+    )
+    with space.ledger.transaction() as tx:
+        tx.put(quoting, *others)
+    read_back: list[str] = []
+
+    def noted(kind: type[R], body: str) -> R:
+        record = rows.parse(kind, body)
+        if isinstance(record, Run):
+            read_back.append(record.id)
+        return record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "parse", noted)
+        forget(space, tea, reason="asked")
+    assert not {run.id for run in others} & set(read_back)
+    (left,) = space.ledger.select(Run, Query(ids=["d"]))
+    assert left.report == {"rows": 3}
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(space, say) -> None:

@@ -228,6 +228,19 @@ def test_compacting_leaves_no_byte_of_a_deleted_vector(tmp_path: Path, sync_thre
     index.close()
 
 
+def test_compacting_clears_each_graph_once(index: ChromaIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = index.space("default/alice"), index.space("default/bob")
+    fill(alice)
+    fill(bob)
+    alice.apply("episode", [], vectors(0), ["v3"], state=IndexState("m", 8, 2))
+    cleared: list[str] = []
+    monkeypatch.setattr("memory_agent_stores.chroma.clear_unused", lambda graph: cleared.append(graph.name))
+    index.compact()
+    graphs = sorted(header.parent.name for header in index.folder.glob("*/header.bin"))
+    assert graphs
+    assert sorted(cleared) == graphs
+
+
 def test_telemetry_is_off_and_no_text_is_kept(index: ChromaIndex) -> None:
     fill(index.space("default/alice"))
     assert index._client.get_settings().anonymized_telemetry is False
