@@ -159,12 +159,20 @@ class Memory:
         return semantic.facts(self.space, about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
 
     def graph(
-        self, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
+        self,
+        *,
+        as_of: Moment | None = None,
+        known_at: Moment | None = None,
+        past: bool = False,
+        implied: bool = False,
     ) -> nx.MultiDiGraph:
-        """The knowledge graph: entities and values are nodes, facts are edges keyed by id, with all their fields."""
+        """The knowledge graph: entities and values are nodes, facts are edges keyed by id, with all their fields.
+
+        `implied` adds what follows by transitive predicates (an office in Leipzig is in Saxony), marked as such.
+        """
         from memory_agent.views.notebook import KnowledgeGraph
 
-        return KnowledgeGraph(semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past))
+        return KnowledgeGraph(semantic.graph(self.space, as_of=as_of, known_at=known_at, past=past, implied=implied))
 
     def _repr_html_(self) -> str:
         from memory_agent.views.notebook import memory_html

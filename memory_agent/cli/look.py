@@ -50,6 +50,9 @@ def graph(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     past: Annotated[bool, typer.Option("--past", help="Also what holds no more.")] = False,
+    implied: Annotated[
+        bool, typer.Option("--implied", help="Also what follows: an office in Leipzig is in Saxony, if Leipzig is.")
+    ] = False,
 ) -> None:
     """Show the knowledge graph, or write it for another tool or as a page to look at."""
     if html is not None:
@@ -60,7 +63,8 @@ def graph(
         raise InvalidInput("a page is written to a file: graph --html graph.html")
     with place.memory() as memory:
         # The page has sliders of its own, so it gets what is past as well.
-        found = memory.graph(as_of=as_of, known_at=known_at, past=past or (format is Format.html and as_of is None))
+        past = past or (format is Format.html and as_of is None)
+        found = memory.graph(as_of=as_of, known_at=known_at, past=past, implied=implied)
         if around is not None:
             found = _near(memory, found, around, hops)
         user = memory.space.user

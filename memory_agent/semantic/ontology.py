@@ -43,6 +43,7 @@ class Predicate(Record):
     inverse: str | None = None
     symmetric: bool = False
     transitive: bool = False
+    """A chain of it says it of its ends, too (`located_in`, `part_of`): `graph(implied=True)` adds that."""
     permanence: Permanence = "stable"
     """"permanent" values cannot change, so a different one is a correction; "volatile" ones are soon out of date."""
     cls: str = "other"

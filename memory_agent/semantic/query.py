@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ Moment = datetime | date | str
 STANDING = ("current", "stale", "disputed")
 """The states of a fact that is not over."""
 _TICK = timedelta(microseconds=1)
+_CHAIN = 3
+"""Nodes of a chain that implies something: its two ends and at least one between."""
 
 
 def instant(moment: Moment, *, end: bool = False) -> datetime:
@@ -119,9 +122,17 @@ def _end(fact: Fact) -> datetime:
 
 
 def graph(
-    space: Space, *, as_of: Moment | None = None, known_at: Moment | None = None, past: bool = False
+    space: Space,
+    *,
+    as_of: Moment | None = None,
+    known_at: Moment | None = None,
+    past: bool = False,
+    implied: bool = False,
 ) -> nx.MultiDiGraph:
     """The facts as a graph, those that `facts` gives for the same arguments.
+
+    With `implied`, what follows from them by transitive predicates is added: an office in Leipzig is in
+    Saxony, if Leipzig is. Such an edge has `implied=True` and, in `via`, the ids of the facts it follows from.
 
     Nodes are entity ids (`name`, `type`, `entity=True`) and values ("value:<text>"; `name`,
     `type="value"`, `entity=False`); edges go from subject to object, are keyed by the fact's id and
@@ -141,7 +152,37 @@ def graph(
                 made.add_node(node, name=known.name if known else name, type=kind, entity=id is not None)
             ends.append(node)
         made.add_edge(*ends, key=fact.id, **fact.model_dump(mode="json"))
+    if implied:
+        _add_implied(made, load())
     return made
+
+
+def _add_implied(made: nx.MultiDiGraph, ontology: Ontology) -> None:
+    """Close the transitive predicates: an edge from each node to all that chains of one predicate reach."""
+    import networkx as nx
+
+    for name in (p.name for p in ontology.predicates if p.transitive):
+        steps = nx.DiGraph()
+        for a, b, fact in made.edges(data=True):
+            sure = fact["predicate"] == name and (fact["polarity"], fact["modality"]) == ("+", "actual")
+            if sure and fact["status"] in STANDING:
+                steps.add_edge(a, b, fact=fact)
+        for start in list(steps):
+            for end, path in nx.single_source_shortest_path(steps, start).items():
+                if len(path) < _CHAIN or end == start:
+                    continue
+                via = [steps.edges[pair]["fact"] for pair in itertools.pairwise(path)]
+                key, last = f"implied:{name}:{start}:{end}", via[-1]
+                said = {
+                    "id": key,
+                    "object": last["object"],
+                    "object_id": last["object_id"],
+                    "text": ontology.statement(via[0]["subject"], name, last["object"]),
+                    "valid_from": None,
+                    "implied": True,
+                    "via": [fact["id"] for fact in via],
+                }
+                made.add_edge(start, end, key=key, **via[0] | said)
 
 
 def first_said(fact: Fact) -> datetime:

@@ -1,7 +1,8 @@
 """The offline extractor on labelled turns of our own: those its rules were written with, and those they were not.
 
-`data/turns_unseen.jsonl` and `data/turns_chat_held.jsonl` were written before the rules they test and their errors
-are not looked at; keep it so. `turns_chat_dev.jsonl` is the other half of the latter, and was.
+`data/turns_unseen.jsonl`, `data/turns_chat_held.jsonl` and `data/turns_plain_held.jsonl` were written before the rules
+they test and their errors are not looked at; keep it so. `turns_chat_dev.jsonl` and `turns_plain_dev.jsonl` are the
+other halves, and were; `turns_lines.jsonl` holds sentences that served to find verbs and nouns that were missing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ TURNS = Path(__file__).parents[1] / "data"
 
 @pytest.mark.parametrize(
     ("name", "precision", "recall"),
-    [("seen", 0.85, 0.75), ("unseen", 0.7, 0.65), ("chat_held", 0.85, 0.5), ("varied_dev", 0.9, 0.6)],
+    [
+        ("seen", 0.85, 0.75),
+        ("unseen", 0.7, 0.65),
+        ("chat_held", 0.85, 0.5),
+        ("varied_dev", 0.9, 0.6),
+        ("plain_dev", 0.75, 0.7),
+        ("lines", 0.75, 0.85),
+    ],
 )
 def test_figures_do_not_fall(name: str, precision: float, recall: float) -> None:
     found = extraction.run(TURNS / f"turns_{name}.jsonl", OfflineExtractor())
@@ -57,6 +65,12 @@ def test_figures_do_not_fall(name: str, precision: float, recall: float) -> None
         ("I never eat breakfast", "-habit eat breakfast"),
         ("My gran taught me to knit", "has_skill knit"),
         ("I had to shut down my bank account", "did shut down bank account"),
+        ("I tried jogging for the first time last week", "did tried jogging for first time"),
+        ("I was raised in Baltimore", "from Baltimore"),
+        ("everyone at work calls me Chip", "nickname Chip"),
+        ("I'm more of a cat person", "likes cat"),
+        ("I'd take tea over coffee any day", "prefers tea over coffee"),
+        ("I can't eat shrimp, I swell up like a balloon", "allergic_to shrimp"),
     ],
 )
 def test_form(text: str, fact: str) -> None:
@@ -64,9 +78,30 @@ def test_form(text: str, fact: str) -> None:
     assert said == [fact]
 
 
+def test_a_turn_of_phrase_is_told_of_whom_it_names() -> None:
+    said = {(p.subject, p.predicate, p.object) for p in read("My mum has a flat in Hove. She's expecting again!")}
+    assert ("Ada's mum", "lives_in", "Hove") in said
+    assert ("Ada's mum", "health_condition", "expecting") in said
+    assert not any(subject == "Ada" and predicate != "parent" for subject, predicate, _ in said)
+
+
+def test_a_birthday_of_the_last_days_gives_an_age() -> None:
+    (age,) = (p for p in read("My gran was 90 yesterday") if p.predicate == "has_age")
+    assert (age.subject, age.object) == ("Ada's gran", "90")
+    assert not [p for p in read("My gran was 90 in 2019") if p.predicate == "has_age"]
+
+
+def test_a_reason_is_no_part_of_the_aim_that_it_is_given_for() -> None:
+    said = read("I'd like to save up for a camera, since I'm using my phone now")
+    assert [p.object for p in said if p.predicate == "goal"] == ["save up for camera"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "If I got a flat in Leith I'd throw a party",
+        "I never said I got hired at Bosch",
+        "Tariq swears he saw you at the match",
         "It always reminds me to take a break",
         "Thanks for always having my back.",
         "I'll definitely add it to my list.",

@@ -58,6 +58,14 @@ def once_disliked(kept: Kept) -> None:
                 del kept[key]
 
 
+def on_the_way(kept: Kept) -> None:
+    """A way to work ("I bike in") is not said again as a hobby."""
+    ways = [d for d, _, _ in kept.values() if d.predicate == "commute"]
+    for key, (draft, _, _) in list(kept.items()):
+        if draft.predicate == "hobby" and any(_content(draft.object) <= _content(d.object) for d in ways):
+            del kept[key]
+
+
 def one_species(kept: Kept) -> None:
     """Of two species of one animal the telling one stays: "border collie", not "dog"."""
     told: dict[str, list[tuple[tuple[str, str, str], Draft]]] = {}

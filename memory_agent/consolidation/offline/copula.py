@@ -71,6 +71,9 @@ _AGE = re.compile(r"^\d{1,3}$")
 _UNITS = {"year", "month", "week"}
 
 
+_BIRTHDAY_WEEK = 14
+"""Days."""
+
 _OLDEST = 130
 """Years; a greater number is no age."""
 
@@ -154,10 +157,19 @@ def _say(clause: Clause, predicate: str, text: str, **more: Any) -> Iterator[Dra
         "studies",
     ):
         former = predicate == "occupation" and not clause.status.negated
-        if (clause.point is None and not clause.status.ended and not former) or predicate == "has_age":
+        if predicate == "has_age":
+            if not _birthday_just_now(clause):
+                return
+        elif clause.point is None and not clause.status.ended and not former:
             return
-        polarity = "-"
+        else:
+            polarity = "-"
     yield clause.draft(predicate, text, polarity=polarity, rule="copula", **more)
+
+
+def _birthday_just_now(clause: Clause) -> bool:
+    """ "Gran was 90 yesterday": an age of the last few days is still the age."""
+    return clause.point is not None and (clause.said - clause.point.latest.date()).days <= _BIRTHDAY_WEEK
 
 
 def _preps_of(token: Token, *names: str) -> list[Token]:
@@ -197,14 +209,7 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
         yield from _say(clause, "nationality", token.text)
     elif low in words("religions"):
         yield from _say(clause, "religion", token.text)
-    elif any(f in words("conditions") for f in forms(token)) and low not in (
-        "blind",
-        "sick",
-        "ill",
-        "depressed",
-        "deaf",
-        "expecting",
-    ):
+    elif any(f in words("conditions") for f in forms(token)) and not _figurative(clause, low):
         yield from _say(clause, "health_condition", text_of(clause, token, deep=False))
     elif low in ("born", "raised") and clause.frame.verb != token:
         for each in _arguments(clause, token, "in"):
@@ -239,6 +244,15 @@ def _word(clause: Clause, token: Token) -> Iterator[Draft]:
     elif low == "old" or low == "aged":
         for number in (c for c in token.subtree if _AGE.match(c.text) or c.like_num):
             yield from _say(clause, "has_age", number.text)
+
+
+def _figurative(clause: Clause, word: str) -> bool:
+    """ "I'm sick of it", "I'm blind": words of illness that the speaker seldom means; said of others they are meant."""
+    own = clause.subject is not None and clause.subject.name == clause.discourse.speaker
+    fell = clause.frame.lemma in ("get", "fall", "become") and clause.frame.tense in ("past", "perfect")
+    if word in ("sick", "ill"):
+        return not fell or bool(_arguments(clause, clause.frame.complement or clause.frame.verb, "of"))
+    return word in ("depressed", "expecting") or (own and word in ("blind", "deaf"))
 
 
 def _married(clause: Clause, token: Token, status: str) -> Iterator[Draft]:

@@ -118,6 +118,7 @@ class TurnReader:
                 self._one_pet(kept, draft)
         alike.thin(kept)
         alike.one_species(kept)
+        alike.on_the_way(kept)
         alike.once_disliked(kept)
         for draft, _, _ in kept.values():
             if draft.polarity == "+":
@@ -192,9 +193,12 @@ class TurnReader:
         text, segment = sentence.text, sentence.segment
         regular = sentence.doc.text
         found = dates.find(regular)
-        for draft, a, b, dated in surface.read(
+        resolver = Resolver(sentence, self.discourse)
+        for draft, a, b, dated, whose in surface.read(
             regular, self.discourse.speaker, to_assistant=self.discourse.addressee == "assistant"
         ):
+            if whose is not None and not self._about(draft, sentence, resolver, *whose):
+                continue
             draft.object = draft.object or text.original(
                 segment.start + max(0, a - sentence.lead), segment.start + b - sentence.lead
             )
@@ -202,6 +206,19 @@ class TurnReader:
                 when = found[0].resolve(self.said, "past" if draft.modality == "actual" else "future")
                 draft.valid_from, draft.valid_to = (None, when) if draft.polarity == "-" else (when, None)
             yield draft
+
+    @staticmethod
+    def _about(draft: Draft, sentence: Sentence, resolver: Resolver, start: int, end: int) -> bool:
+        """Make the words at [start, end) the draft's subject; False when it cannot be told who they mean."""
+        inside = [t for t in sentence.doc if start <= t.idx < end]
+        ref = resolver.resolve(inside[-1]) if inside else None
+        if ref is None or ref.type not in ("person", "animal", "organisation"):
+            return False
+        if ref.type == "organisation" and draft.predicate not in ("located_in", "part_of"):
+            return False
+        kept = draft.predicate == "species"
+        draft.subject, draft.subject_type = ref.name, "animal" if kept else ref.type
+        return True
 
     def _mentions(self, sentence: Sentence) -> None:
         for _, ref in Resolver(sentence, self.discourse).people_in():

@@ -122,7 +122,7 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
             word = child.text.lower()
             for inner in child.children:
                 if inner.dep_ in ("pobj", "pcomp"):
-                    for each in _conjuncts(counted(inner)):
+                    for each in _conjuncts(_before_date(counted(inner))):
                         yield (f"{prefix} {word}".strip(), each)
             if word == "from":  # "from somewhere near Bergen", "from a village outside Fes"
                 below = [i for i in child.children if i.dep_ in ("pobj", "pcomp") and i.pos_ != "PROPN"] or [child]
@@ -135,9 +135,10 @@ def _preps(token: Token, prefix: str = "") -> Iterator[tuple[str, Token]]:
 
 
 def _before_date(token: Token) -> Token:
-    """ "A choir" where the parser took "a choir last autumn" for one phrase; any other noun itself."""
-    if token.lemma_.lower() in words("calendar") and any(
-        c.text.lower() in ("last", "this", "next") for c in token.lefts
+    """ "A choir" where the parser took "a choir last autumn" or "college years ago" for one phrase; else the noun."""
+    ago = token.i + 1 < len(token.doc) and token.doc[token.i + 1].text.lower() == "ago"
+    if token.lemma_.lower() in words("calendar") and (
+        ago or any(c.text.lower() in ("last", "this", "next") for c in token.lefts)
     ):
         return next((c for c in token.lefts if c.dep_ in ("nmod", "compound") and c.pos_ == "NOUN"), token)
     return token
@@ -270,6 +271,19 @@ def frames(sentence: Sentence) -> list[Frame]:
     return [found[i] for i in sorted(found)]
 
 
+def _carried_out(frame: Frame, parent: Frame) -> bool:
+    """ "I had to sell it", "was able to save it", "got the chance to meet them": it was done, not only meant."""
+    verb, over = frame.verb, parent.tense in ("past", "perfect")
+    if verb.dep_ in ("acl", "relcl"):
+        return over and verb.tag_ == "VB" and verb.head.lemma_.lower() in ("chance", "opportunity", "pleasure", "honor")
+    if verb.dep_ != "xcomp":
+        return False
+    if parent.verb.text.lower() == "got":
+        return True
+    able = parent.complement is not None and parent.complement.text.lower() in ("able", "lucky", "fortunate")
+    return over and (parent.lemma in ("have", "manage") or (parent.lemma == "be" and able))
+
+
 def _inherit(frame: Frame) -> None:
     """What a clause takes over from the one it hangs on: tense and negation of a conjunct, a left-out subject."""
     verb, parent = frame.verb, frame.parent
@@ -286,9 +300,8 @@ def _inherit(frame: Frame) -> None:
         and not frame.progressive
     ):
         frame.tense = parent.tense
-    had_to = parent is not None and parent.lemma == "have" and parent.tense == "past"
-    if parent is not None and verb.dep_ == "xcomp" and (had_to or parent.verb.text.lower() == "got"):
-        frame.tense = "past"  # "I had to sell it", "I got to teach a class"
+    if parent is not None and _carried_out(frame, parent):
+        frame.tense = "past"
     if frame.subject is None and (
         parent is None or verb.dep_ in ("ROOT", "ccomp", "conj", "dep", "parataxis", "advcl")
     ):

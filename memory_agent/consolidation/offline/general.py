@@ -80,12 +80,16 @@ _ARRIVALS = {"come", "arrive", "start", "open", "visit", "begin", "end", "finish
 def _expected(clause: Clause) -> Iterator[Draft]:
     """ "The movers are coming on the 1st": a dated arrival is a plan of the speaker's."""
     frame, subject = clause.frame, clause.frame.subject
-    if subject is None or subject.pos_ not in ("NOUN", "PROPN") or frame.lemma not in _ARRIVALS:
+    if subject is None or subject.pos_ not in ("NOUN", "PROPN"):
         return
+    shown = frame.object is not None and any(c.text.lower() in ("my", "our") for c in frame.object.lefts)
+    if not (frame.lemma in _ARRIVALS or shown or listed(subject, "group")):
+        return  # "the gallery's showing my prints", "the choir's singing in the cathedral"
     known = any(c.dep_ in ("det", "poss") and c.text.lower() in ("the", "my", "our") for c in subject.children)
     if not known or clause.status.kind != "planned" or not clause.ahead or clause.status.negated:
         return
-    what = frame.sentence.written([*noun_phrase(subject, clause.dates, deep=False), frame.verb])
+    told = verb_phrase(frame.verb, clause.dates) if frame.lemma not in _ARRIVALS else [frame.verb]
+    what = frame.sentence.written([*noun_phrase(subject, clause.dates, deep=False), *told])
     was, clause.subject = clause.subject, Ref(clause.discourse.speaker)
     yield clause.draft("plans", what, rule="plan", confidence=0.7)
     clause.subject = was
@@ -220,6 +224,8 @@ def _deed(clause: Clause) -> Iterator[Draft]:
     if (frame.lemma == "pass" and "away" in _phrase(clause)) or frame.lemma == "die":
         yield clause.draft("did", "passed away" if frame.lemma == "pass" else "died", rule="deed")
         return
+    if _only_when(clause):
+        return  # "since I finished school" only says when something else was
     if frame.lemma in _ALONE and frame.object is None and frame.tense == "past":
         yield clause.draft("did", frame.verb.text.lower(), rule="deed", confidence=0.7)
         return
@@ -240,11 +246,17 @@ _HANGING = ("pcomp", "advcl", "acl", "xcomp", "conj")
 _PHASES = {"start", "begin", "stop", "finish", "end", "quit"}
 
 
+def _only_when(clause: Clause) -> bool:
+    verb = clause.frame.verb
+    marked = any(c.text.lower() in _WHEN for c in verb.children)
+    return clause.point is None and verb.dep_ == "advcl" and marked
+
+
 def _deed_phrase(clause: Clause) -> str:
     """The deed in words; empty where the clause tells of none worth keeping."""
     frame, when = clause.frame, clause.point is not None
-    if not when and frame.verb.dep_ == "advcl" and any(c.text.lower() in _WHEN for c in frame.verb.children):
-        return ""  # "since I finished school" only says when something else was
+    if frame.lemma in ("name", "call"):
+        return ""
     if frame.verb.dep_ == "relcl" and frame.object is None:
         return ""  # "that stuff I baked at the shelter" tells what was baked, not where it went
     if frame.progressive or (frame.verb.tag_ == "VBG" and frame.verb.dep_ in _HANGING):

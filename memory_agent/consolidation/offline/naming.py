@@ -13,7 +13,7 @@ from .drafts import Draft
 from .frames import conjuncts
 from .lexicon import words
 from .people import Ref, name_phrase
-from .phrases import is_name, noun_phrase, verb_phrase
+from .phrases import is_name, listed, noun_phrase, verb_phrase
 from .rules import Clause, entity_text
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ def called(clause: Clause) -> Iterator[Draft]:
         clause.discourse.note(Ref(written, "animal" if animal else "person", subject.gender, relation=subject.relation))
         if animal and subject.relation[2] not in ("pet", "pets"):
             yield clause.draft("species", subject.relation[2], rule="copula:name", subject=Ref(written, "animal"))
+    elif subject.type == "organisation" and clause.frame.subject is not None and listed(clause.frame.subject, "group"):
+        owner = clause.resolver.owner_of(clause.frame.subject)
+        if owner is not None:  # "our band's called Moth Parade"
+            yield clause.draft("member_of", written, rule="copula:name", subject=owner)
     elif clause.frame.subject is None or clause.frame.subject.text.lower() not in ("we", "they"):
         yield clause.draft("has_name", written, rule="copula:name")
 

@@ -119,6 +119,8 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
     if found is None or ref is None or ref.relation is None or name is None:
         return
     owner, predicate, word = ref.relation
+    if predicate == "manager" and any(t.text.rstrip(".") in ("Prof", "Professor") for t in name.lefts):
+        predicate = "knows"  # who supervises a thesis
     low = {t.text.lower() for t in [*kin.lefts, kin]}
     gone = words("ex") | {"former", "late"} | ({"old"} if predicate in ("manager", "roommate") else set())
     over = bool(low & gone) and predicate in (
@@ -135,7 +137,7 @@ def _relation(token: Token, sentence: Sentence, resolver: Resolver) -> Iterator[
             continue
         aliases = [(f"{owner}'s {word}", written)] if found[1] != "p" else []
         yield Draft(owner, predicate, written, "-" if over else "+", rule="nominal", aliases=aliases, position=token.i)
-        if predicate == "knows" and word in words("occupations"):
+        if predicate == "knows" and word in words("occupations") - {"supervisor"}:
             yield Draft(written, "occupation", word, rule="nominal", position=token.i)
 
 

@@ -102,6 +102,7 @@ def _arguments(clause: Clause, rule: Rule) -> list[Token]:
             token is None
             or (token.pos_ != "VERB" and not token.text.lower().endswith("ing"))
             or (arg == "inf" and token.tag_ != "VB")
+            or (frame.lemma == "learn" and frame.object is not None)  # "learning to sign to talk to Leo"
             or (rule.get("gerund") and not token.text.lower().endswith("ing"))
         ):
             return []
@@ -143,6 +144,12 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
     if (rule.get("present_only") and not present) or (rule.get("past_only") and (present or status.kind != "actual")):
         return False
     plain = frame.verb.tag_ != "VBG" and frame.object is None and not status.negated
+    if (
+        frame.lemma == "try"
+        and rule["p"] in ("hobby", "did")
+        and pattern("only_once", re.I).search(frame.sentence.doc.text)
+    ):
+        return False  # "I tried jogging once"
     if rule.get("simple_only") and not (plain and not _taught(frame) and not _purposed(frame)):
         return False
     if rule.get("perfect_only") and frame.tense != "perfect":
@@ -347,7 +354,20 @@ def subjects(clause: Clause) -> list[Ref]:
     return [r for r in found if r is not None] or [clause.subject]
 
 
-_SHARED = ("did", "plans", "visited", "attended", "bought", "read", "goal", "works_on")
+_SHARED = (
+    "child",
+    "has_pet",
+    "owns",
+    "relationship_status",
+    "did",
+    "plans",
+    "visited",
+    "attended",
+    "bought",
+    "read",
+    "goal",
+    "works_on",
+)
 
 
 def apply(clause: Clause) -> Iterator[Draft]:

@@ -28,6 +28,7 @@ class Status:
 
 
 NONE = Status("none")
+_GIVEN = {"since", "because", "as", "although", "though"}
 
 
 @cache
@@ -174,6 +175,8 @@ def _loose(child: Frame) -> bool:
 
 def _of_adjective(parent: Frame, child: Frame) -> Status | None:
     word = parent.complement.text.lower() if parent.complement is not None else ""
+    if word in ("able", "lucky", "fortunate") and parent.tense in ("past", "perfect"):
+        return Status("actual", parent.negated)
     if word in ("due", "set", "about", "ready", "scheduled", "supposed"):
         return Status("planned", parent.negated)
     if word in ("keen", "eager", "hoping", "desperate"):
@@ -196,6 +199,8 @@ def status_of(frame: Frame, future: bool) -> Status:
         parent = current.parent
         if parent is None:
             break
+        if current.verb.dep_ == "advcl" and _marked(current) in _GIVEN and not parent.auxiliaries & {"would", "could"}:
+            break  # "I'd like to save up, since I'm using my phone": a reason stands by itself
         step = _step(parent, current, kind)
         if step is not None:
             if step.kind == "none":

@@ -13,7 +13,16 @@ from .lexicon import data, words
 _AFTERTHOUGHT = re.compile(
     r"(?:,? \b(?:lately|recently|nowadays|too|as well|again|anymore|myself|though|right now))*$", re.I
 )
+_UNREAL = re.compile(
+    r"\b(?:if|unless|wish|imagine|whether|pretend|as though|in case|swears?|claims?|joked|"
+    r"(?:never|didn't|don't|not) (?:said|say|saying|told|tell|claim|claimed|think|believe))\b[^,.;!]*$",
+    re.I,
+)
+_DENIED = re.compile(
+    r"\b(?:never|not|\w+n't|hardly|nobody|no one)(?: (?:really|actually|ever|even|yet|quite|exactly))?\s+$", re.I
+)
 Pattern = tuple[re.Pattern[str], dict[str, Any]]
+Found = tuple[Draft, int, int, bool, tuple[int, int] | None]
 
 
 @cache
@@ -22,7 +31,7 @@ def _patterns(group: str) -> tuple[Pattern, ...]:
     compiled = []
     for entry in data("surface")[group]:
         text = entry["re"]
-        for name, macro in macros.items():
+        for name, macro in reversed(macros.items()):  # a macro may use those before it
             text = text.replace("{" + name + "}", macro)
         compiled.append((re.compile(text, re.I), entry))
     return tuple(compiled)
@@ -47,14 +56,17 @@ def _accept(found: str, entry: dict[str, Any], text: str) -> bool:
     return not ("need" in entry and not _compile(entry["need"]).search(text))
 
 
-def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft, int, int, bool]]:
-    """(draft, start, end of the object, whether the sentence's date is its own) for each pattern that fits.
+def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[Found]:
+    """For each pattern that fits: the draft, [start, end) of the object, whether the sentence's date is its own,
+    and [start, end) of the subject where the pattern names one that the caller is to resolve.
 
     The object is empty where the caller is to put the words as written at [start, end).
     """
     for pattern, entry in _patterns("patterns"):
         for m in pattern.finditer(text):
             groups = m.groupdict()
+            if _UNREAL.search(text, 0, m.start()) or (not entry.get("neg") and _DENIED.search(text, 0, m.start())):
+                continue
             if "k_in" in entry and groups["k"].lower() not in words(entry["k_in"]):
                 continue
             subject = speaker
@@ -70,11 +82,10 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
                         entry.get("modality", "actual"),
                         rule="surface",
                     )
-                    if groups.get("s"):
-                        draft.subject = groups["s"]
                     start, end = m.span(name) if groups.get(name) else m.span()
                     end -= len(_AFTERTHOUGHT.search(text[start:end])[0])  # type: ignore[index]
-                    yield draft, start, end, bool(entry.get("date"))
+                    whose = m.span("s") if groups.get("s") else None
+                    yield draft, start, end, bool(entry.get("date")), whose
                 if "fixed" in entry:
                     break
     if to_assistant:
@@ -86,4 +97,5 @@ def read(text: str, speaker: str, *, to_assistant: bool) -> Iterator[tuple[Draft
                         Draft(speaker, "prefers", wording, "-" if entry.get("neg") else "+", rule="assistant"),
                         *m.span("o"),
                         False,
+                        None,
                     )

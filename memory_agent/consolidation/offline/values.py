@@ -25,6 +25,12 @@ def _mine(text: str, start: int, end: int) -> bool:
     return not pattern("somebody_elses").search(around)
 
 
+def _whose(text: str, start: int, speaker: str) -> str:
+    """Who is reached there: "contact my colleague Ines Duarte, ines@..." names another than the speaker."""
+    found = pattern("reach_somebody").search(text, max(0, start - 80), start)
+    return found["name"] if found and found["name"] not in ("Me", "I") else speaker
+
+
 def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
     """(draft, start, end) for every value in a text as written."""
     taken: list[tuple[int, int]] = []
@@ -39,7 +45,7 @@ def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
     for m in _EMAIL.finditer(text):
         if _mine(text, *m.span()):
             taken.append(m.span())
-            yield Draft(speaker, "email", m[0].rstrip("."), rule="value"), *m.span()
+            yield Draft(_whose(text, m.start(), speaker), "email", m[0].rstrip("."), rule="value"), *m.span()
     for m in _ADDRESS.finditer(text):
         taken.append(m.span())
         yield Draft(speaker, "address", m[0].rstrip(" ,."), rule="value"), *m.span()
@@ -48,6 +54,6 @@ def read(text: str, speaker: str) -> Iterator[tuple[Draft, int, int]]:
         if any(m.start() < b and a < m.end() for a, b in taken) or not 7 <= len(digits) <= 15:
             continue
         if _PHONE_CUE.search(text[max(0, m.start() - 50) : m.end() + 25]) and _mine(text, *m.span()):
-            yield Draft(speaker, "phone", m[0].strip(), rule="value"), *m.span()
+            yield Draft(_whose(text, m.start(), speaker), "phone", m[0].strip(), rule="value"), *m.span()
     for m in _BRACKET_AGE.finditer(text):
         yield Draft(m["name"], "has_age", m["age"], rule="value"), *m.span()

@@ -92,6 +92,9 @@ def _at_work(clause: Clause, word: str, token: Token, stay: bool) -> Draft | Non
     if tense == "perfect" and stay:
         return _said(clause, "works_at", text)
     known_firm = is_name(token) and not is_place(token)
+    others = clause.subject is not None and clause.subject.name != clause.discourse.speaker
+    if tense == "present" and others and known_firm and token.ent_type_ == "ORG" and clause.point is None:
+        return _said(clause, "works_at", text)  # "my husband's at Volvo"
     if tense == "present" and (known_firm or (settled and is_name(token))) and (settled or stay or word == "with"):
         return _said(clause, "works_at", text)
     if tense == "present" and not is_name(token) and word == "with" and fits(token, "workplace", sentence):
