@@ -157,6 +157,15 @@ def _tail(token: Token, skip: list[Expression]) -> list[Token]:
     return kept
 
 
+def gerund(lemma: str) -> str:
+    """The verb as the name of an activity: "swim" gives "swimming"."""
+    if lemma.endswith("e") and not lemma.endswith("ee"):
+        return lemma[:-1] + "ing"
+    if len(lemma) <= 4 and lemma[-1] in "mgnpt" and lemma[-2] in "aiou" and lemma[-3] not in "aeiou":
+        return lemma + lemma[-1] + "ing"
+    return lemma + "ing"
+
+
 def dated(token: Token, skip: list[Expression]) -> bool:
     """Whether the token is part of a date expression."""
     return any(e.start <= token.idx < e.end for e in skip)

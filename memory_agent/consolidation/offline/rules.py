@@ -22,7 +22,7 @@ from .drafts import OBJECT_TYPES, Draft
 from .frames import Frame, conjuncts
 from .lexicon import data, pattern, words
 from .people import Discourse, Ref, Resolver, name_below, name_phrase
-from .phrases import is_name, is_place, noun_phrase, verb_phrase
+from .phrases import gerund, is_name, is_place, noun_phrase, verb_phrase
 from .regard import at_hand, for_you
 from .status import Status
 
@@ -225,7 +225,7 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
     if form in ("inf", "clause"):
         return sentence.written(verb_phrase(token, clause.dates))
     if form == "ger":
-        return _gerund(clause.frame.verb.lemma_.lower())
+        return gerund(clause.frame.verb.lemma_.lower())
     if form == "collect":
         return "collecting " + sentence.written(noun_phrase(token, clause.dates, deep=False))
     if form == "obj":
@@ -248,14 +248,6 @@ def _object_text(clause: Clause, rule: Rule, token: Token) -> str:
     if titled is not None and rule["p"] in ("read", "works_on", "likes"):
         return sentence.written([titled])
     return entity_text(token, clause)
-
-
-def _gerund(lemma: str) -> str:
-    if lemma.endswith("e") and not lemma.endswith("ee"):
-        return lemma[:-1] + "ing"
-    if len(lemma) <= 4 and lemma[-1] in "mgnpt" and lemma[-2] in "aiou" and lemma[-3] not in "aeiou":
-        return lemma + lemma[-1] + "ing"
-    return lemma + "ing"
 
 
 def entity_text(token: Token, clause: Clause) -> str:
