@@ -152,7 +152,7 @@ def reseal(folder: Path, settings: Settings, old: Key | None, new: Key) -> None:
     """Seal the adapter in `folder` with `new` in place of `old`, or of lying in plain.
 
     At every instant the weights are there and are what the manifest tells. What a run that was killed has sealed with
-    `new` already is taken as such. Raises as `unseal`.
+    `new` already is taken as such, and what it had only begun is removed. Raises as `unseal`.
     """
     fresh = folder / f".{SEALED}"
     with tempfile.TemporaryDirectory(dir=_home(settings)) as there:
@@ -168,8 +168,8 @@ def reseal(folder: Path, settings: Settings, old: Key | None, new: Key) -> None:
     _tell(folder, {**told, "sealed": [*told.get("sealed", ()), sealed]})
     os.replace(fresh, folder / SEALED)
     sync(folder)
-    for name in (WEIGHTS, "scorecard.json"):
-        (folder / name).unlink(missing_ok=True)
+    for old_file in (folder / WEIGHTS, folder / "scorecard.json", *folder.glob(".*")):
+        old_file.unlink(missing_ok=True)
     _tell(folder, {**told, "sealed": [sealed]})
 
 

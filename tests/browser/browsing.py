@@ -25,6 +25,12 @@ from memory_agent.testing import FrozenClock
 
 CONVERSATION = Path(__file__).parents[2] / "examples" / "data" / "conversation.jsonl"
 SHOTS = Path(os.environ.get("MEMORY_AGENT_SCREENSHOTS", "out/screenshots"))
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+FAULTS = """async () => {
+  const found = await axe.run(document, { resultTypes: ['violations'] });
+  return found.violations.filter((fault) => ['serious', 'critical'].includes(fault.impact))
+    .map((fault) => [fault.id, fault.nodes.map((node) => node.html.slice(0, 120))]);
+}"""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 USER = "maren"
 KEY = "the-key-of-this-process"
@@ -203,6 +209,14 @@ def shot(page: Page, name: str) -> None:
     """Keep a picture of the page among the run's artefacts."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def look_closely(page: Page, where: str, named: str) -> None:
+    """No serious fault by axe-core, which is on the page, and nothing wider than the screen; a picture is kept."""
+    assert page.evaluate(FAULTS) == [], where
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{where} is wider than the screen ({named})"
+    shot(page, f"{where.replace('/', '-')}-{named}")
 
 
 def go(page: Page, to: str) -> None:

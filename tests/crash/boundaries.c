@@ -3,7 +3,7 @@
  *     cc -shared -fPIC -O1 -o boundaries.so boundaries.c -ldl ; LD_PRELOAD=./boundaries.so ...
  *
  * boundary_arm(folder, n, torn): from now on, kill before the n-th call (0: only count); torn: let half of a write
- * through first. boundary_seen(): how many there were. Whoever calls (Python, SQLite, Chroma) goes through libc. */
+ * through first, and count only calls that carry bytes. boundary_seen(): how many there were. Whoever calls (Python, SQLite, Chroma) goes through libc. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -53,7 +53,15 @@ static int counted_at(int fd, const char *path) {
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define BEFORE(when) if (when) die()
+#define BEFORE(when) if (!half && (when)) die()
+
+/* Half of what is left to be copied out of a file, at most n. */
+static size_t half_of(int in, const off64_t *at, size_t n) {
+    struct stat file;
+    if (fstat(in, &file)) return 0;
+    off64_t left = file.st_size - (at ? *at : lseek(in, 0, SEEK_CUR));
+    return (left < 0 ? 0 : (size_t)left < n ? (size_t)left : n) / 2;
+}
 
 ssize_t write(int fd, const void *data, size_t n) {
     if (counted_fd(fd)) { if (half) REAL(write)(fd, data, n / 2); die(); }
@@ -67,10 +75,16 @@ ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) {
     if (counted_fd(fd)) { if (half) REAL(pwrite64)(fd, data, n / 2, at); die(); }
     return REAL(pwrite64)(fd, data, n, at);
 }
-ssize_t writev(int fd, const struct iovec *v, int n) { BEFORE(counted_fd(fd)); return REAL(writev)(fd, v, n); }
-ssize_t sendfile64(int out, int in, off64_t *at, size_t n) { BEFORE(counted_fd(out)); return REAL(sendfile64)(out, in, at, n); }
+ssize_t writev(int fd, const struct iovec *v, int n) {
+    if (counted_fd(fd)) { if (half) REAL(writev)(fd, v, n / 2); die(); }
+    return REAL(writev)(fd, v, n);
+}
+ssize_t sendfile64(int out, int in, off64_t *at, size_t n) {
+    if (counted_fd(out)) { if (half) REAL(sendfile64)(out, in, at, half_of(in, at, n)); die(); }
+    return REAL(sendfile64)(out, in, at, n);
+}
 ssize_t copy_file_range(int in, off64_t *a, int out, off64_t *b, size_t n, unsigned f) {
-    BEFORE(counted_fd(out));
+    if (counted_fd(out)) { if (half) REAL(copy_file_range)(in, a, out, b, half_of(in, a, n), f); die(); }
     return REAL(copy_file_range)(in, a, out, b, n, f);
 }
 int fsync(int fd) { BEFORE(counted_fd(fd)); return REAL(fsync)(fd); }

@@ -2,11 +2,13 @@
 
     python tests/crash/boundaries.py forget promote      # all operations without a name; needs a C compiler
     python tests/crash/boundaries.py --torn              # half of the n-th write reaches the file
+    python tests/crash/boundaries.py add --seconds 280   # ends in time and says how to go on (--first N)
 
 What counts as a boundary is enumerated mechanically: `boundaries.c` stands between the process and libc, and counts
 each call that changes a file under the operation's folder (write, pwrite, fsync, ftruncate, rename, unlink, mkdir,
 rmdir, open for creation, sendfile), whoever makes it: Python, SQLite within a commit, Chroma in threads of its own. The
-process is killed with SIGKILL before that call. After each, another process opens what is left, asserts what has to
+process is killed with SIGKILL before that call; with --torn only calls that carry bytes count, and half of them get
+through. After each, another process opens what is left, asserts what has to
 hold, and the doctor is asked. The short tests need no compiler: there boundaries are those that Python sees (`Seen`).
 """
 
@@ -30,6 +32,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import life
+import sealed
 from harness import Ack, acknowledged
 from kills import ended, forked, hook, warm
 from life import Life, check, notes_of, opened
@@ -120,6 +123,8 @@ class Operation:
 
     act: Callable[[Path, Ack], None]
     whole: Callable[[Path, list[str]], None]
+    ready: Callable[[Path], None] | None = None
+    """What is done to the template beforehand, once."""
 
 
 def store(root: Path) -> Path:
@@ -271,7 +276,12 @@ OPERATIONS = {
     "restore": Operation(_restore, _restored),
     "migrate": Operation(_migrate, _migrated),
     "move": Operation(_move, _moved),
+    "rekey": Operation(sealed.rekey, sealed.rekeyed, sealed.two_adapters),
+    "sealed-promote": Operation(sealed.promote, sealed.promoted, sealed.with_key),
+    "sealed-backup": Operation(sealed.back_up, sealed.backed_up, sealed.with_key),
 }
+TRAINED = ("promote", "sealed-promote")
+"""Operations that need a student."""
 
 
 @dataclass(frozen=True)
@@ -282,20 +292,49 @@ class Outcome:
     """How many it has, when nothing kills it."""
     crashes: int
     """At how many it was killed, and found whole afterwards."""
+    stopped: int = 0
+    """The first that was not tried for want of time; 0 for none."""
 
 
 def try_all(
-    operation: Operation, made: Path, work: Path, counter: Counter, *, sample: int = 0, torn: bool = False
+    operation: Operation,
+    made: Path,
+    work: Path,
+    counter: Counter,
+    *,
+    sample: int = 0,
+    first: int = 1,
+    until: float = float("inf"),
+    torn: bool = False,
 ) -> Outcome:
     """Kill the operation at each boundary of a copy of `made`, or at `sample` of them, and look at what is left.
 
+    Those before `first` are left out, and those for which the monotonic clock is beyond `until`.
+
     Raises AssertionError with the boundary at which something did not hold.
     """
+    if operation.ready is not None:
+        made = _made_ready(operation.ready, made, work.with_name("ready"))
     boundaries = _run(operation, made, work, counter, 0, torn)
     step = max(boundaries // sample, 1) if sample else 1
-    tried = range(1 + step // 2, boundaries + 1, step)
-    crashes = sum(_run(operation, made, work, counter, n, torn) < 0 for n in tried)
+    crashes = 0
+    for n in range(1 + step // 2, boundaries + 1, step):
+        if n >= first:
+            if time.monotonic() > until:
+                return Outcome(boundaries, crashes, n)
+            crashes += _run(operation, made, work, counter, n, torn) < 0
     return Outcome(boundaries, crashes)
+
+
+def _made_ready(ready: Callable[[Path], None], made: Path, to: Path) -> Path:
+    """A copy of the template with that done to it."""
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(made, to)
+    sealed.cheap_keys()
+    pid, pipe = forked(lambda pipe: ready(to))
+    os.close(pipe)
+    assert ended(pid) == 0, "the store was not made ready; see stderr"
+    return to
 
 
 def _run(operation: Operation, made: Path, root: Path, counter: Counter, fatal: int, torn: bool) -> int:
@@ -326,6 +365,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*OPERATIONS, []])
     parser.add_argument("--torn", action="store_true")
     parser.add_argument("--sample", type=int, default=0, help="try so many of each operation's, not all")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="begin each operation at its N-th")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="try no more after so many")
     parser.add_argument("--seen", action="store_true", help="count what Python sees; without a student")
     given = parser.parse_args()
     if not given.seen and "boundaries.so" not in os.environ.get("LD_PRELOAD", ""):
@@ -340,13 +381,24 @@ def main() -> None:
     os.close(pipe)
     assert ended(pid) == 0
     total, where = 0, "in the middle of a write" if given.torn else "before a write"
-    for name in given.names or (name for name in OPERATIONS if name != "promote" or not given.seen):
+    until = time.monotonic() + given.seconds
+    for name in given.names or (name for name in OPERATIONS if name not in TRAINED or not given.seen):
         began = time.monotonic()
-        came = try_all(OPERATIONS[name], made, root / "work", counter, sample=given.sample, torn=given.torn)
+        came = try_all(
+            OPERATIONS[name],
+            made,
+            root / "work",
+            counter,
+            sample=given.sample,
+            first=given.first,
+            until=until,
+            torn=given.torn,
+        )
         total += came.crashes
-        seconds = time.monotonic() - began
+        rest = f"; go on with {name} --first {came.stopped}" if came.stopped else ""
         print(
-            f"{name}: {came.boundaries} boundaries, {came.crashes} crashes {where}, 0 not whole, {seconds:.0f} s",
+            f"{name}: {came.boundaries} boundaries, {came.crashes} crashes {where}, 0 not whole,"
+            f" {time.monotonic() - began:.0f} s{rest}",
             flush=True,
         )
     print(f"{total} crashes")

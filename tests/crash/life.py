@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import Ack, acknowledged
+from pydantic import SecretStr
 
 from memory_agent import Memory
 from memory_agent.config import Settings
@@ -43,9 +44,14 @@ DISTILL = 0.08
 
 
 def opened(folder: Path) -> Memory:
-    """The memory in `folder`, or at the URL that lies beside it in a file `url`."""
-    url = folder.parent / "url"
+    """The memory in `folder`, or at the URL that lies beside it in `url`; with a file `key`, weights are encrypted."""
+    url, key = folder.parent / "url", folder.parent / "key"
     settings = Settings(student=str(folder.parent / "student"), threads=1, lock_wait=20)
+    if key.exists():
+        private = folder.parents[1] / "private"
+        private.mkdir(exist_ok=True)
+        sealed = {"adapter_key": SecretStr(key.read_text()), "private_folder": str(private)}
+        settings = settings.model_copy(update=sealed)
     where = url.read_text() if url.exists() else str(folder)
     clock = FrozenClock("2024-01-01T12:00:00+00:00")
     return Memory.open(where, user="Alice", embedder=HashEmbedder(64), clock=clock, settings=settings)

@@ -21,7 +21,7 @@
 
   const summary = ({ job, report }) => (job === "consolidate"
     ? `${many(report.episodes || 0, "turn")}: ${(report.facts_added || []).length} added, ${(report.facts_closed || []).length} closed`
-    : report.error ? report.error : `${many(report.taught || 0, "fact")} ${report.promoted ? "taught" : "to teach"}, ${report.left_out || 0} left out`);
+    : report.error ? report.error : `${report.promoted ? `${many(report.taught || 0, "fact")} taught` : "nothing new taught"}, ${report.left_out || 0} left out`);
 
   function doing() {
     const bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Progress" }), word = h("span.soft", { role: "status" });
