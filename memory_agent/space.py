@@ -6,6 +6,7 @@ already bound. This module knows how a store is found and nothing of what is kep
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from memory_agent.models.embedders import Embedder
 
 ENTRY_POINTS = "memory_agent.stores"
+_LONGEST_NAME = 255
+"""Bytes of a file's name on the usual file systems."""
 
 
 class SystemClock:
@@ -59,8 +62,14 @@ def open_backend(url: str) -> Backend:
 
 
 def space_folder(folder: Path, key: str) -> Path:
-    """Where the files of a space lie in a store's folder."""
-    return folder / "spaces" / key.replace("/", "@")
+    """Where the files of a space lie in a store's folder.
+
+    A key is quoted, nine characters for one of Chinese; one that would be too long for a file's name ends in its hash.
+    """
+    name = key.replace("/", "@")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:160]}@{hashlib.sha256(key.encode()).hexdigest()}"
+    return folder / "spaces" / name
 
 
 def path_of(url: str) -> Path | None:

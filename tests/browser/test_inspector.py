@@ -424,7 +424,7 @@ def test_no_other_site_can_have_anything_changed(chromium: Browser, served: Serv
 
 
 def again(page: Page, address: str, there: str) -> None:
-    """Open the inspector anew at an address, not only at another part of its page, and wait for what has to be there."""
+    """Open the inspector anew at an address, not another part of the page that is open, and wait for what shows it."""
     page.goto("about:blank")
     page.goto(address)
     page.wait_for_selector(there)
