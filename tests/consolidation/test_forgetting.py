@@ -270,7 +270,12 @@ def _as_told(space: Space) -> tuple[list[str], list[str]]:
 
 
 def _fresh() -> Space:
-    return space_of(open_backend("memory://"))
+    """A memory whose owner has spoken: until then whoever speaks first is taken for the owner, and claims keep that."""
+    space = space_of(open_backend("memory://"))
+    episodic.take_in(
+        space, [Turn(role="user", speaker="Alice", content="Hello.", at=datetime(2022, 12, 1, tzinfo=UTC))], "s"
+    )
+    return space
 
 
 @settings(max_examples=60, deadline=None)
