@@ -85,6 +85,11 @@ def test_a_turn_of_phrase_is_told_of_whom_it_names() -> None:
     assert not any(subject == "Ada" and predicate != "parent" for subject, predicate, _ in said)
 
 
+def test_children_yet_to_come_are_no_children() -> None:
+    assert "child" not in {p.predicate for p in read("I'm creating a library for when I have kids")}
+    assert [p.object for p in read("We have a son and a daughter")] == ["son", "daughter"]
+
+
 def test_a_birthday_of_the_last_days_gives_an_age() -> None:
     (age,) = (p for p in read("My gran was 90 yesterday") if p.predicate == "has_age")
     assert (age.subject, age.object) == ("Ada's gran", "90")
@@ -102,6 +107,7 @@ def test_a_reason_is_no_part_of_the_aim_that_it_is_given_for() -> None:
         "If I got a flat in Leith I'd throw a party",
         "I never said I got hired at Bosch",
         "Tariq swears he saw you at the match",
+        "Yoga is a great way to relax",
         "It always reminds me to take a break",
         "Thanks for always having my back.",
         "I'll definitely add it to my list.",

@@ -150,6 +150,8 @@ def _fits_clause(clause: Clause, rule: Rule) -> bool:
         and pattern("only_once", re.I).search(frame.sentence.doc.text)
     ):
         return False  # "I tried jogging once"
+    if rule["p"] == "child" and present and any(c.text.lower() in ("when", "once") for c in frame.verb.lefts):
+        return False  # "for when I have kids"
     if rule.get("simple_only") and not (plain and not _taught(frame) and not _purposed(frame)):
         return False
     if rule.get("perfect_only") and frame.tense != "perfect":
@@ -376,16 +378,13 @@ def apply(clause: Clause) -> Iterator[Draft]:
     clause.subject = original
 
 
-_SUBJECTS = ("organisation", "person")
-
-
 def _apply(clause: Clause) -> Iterator[Draft]:
     used: set[int] = set()
     for rule in _by_verb().get(clause.frame.lemma, ()):
         if not _fits_clause(clause, rule):
             continue
         subject = _recipient(clause, rule) if rule.get("recipient") else clause.subject
-        if subject is None or (rule.get("subj") in _SUBJECTS and subject.type != rule["subj"]):
+        if subject is None or (rule.get("subj") in ("organisation", "person") and subject.type != rule["subj"]):
             continue
         for token in _arguments(clause, rule):
             if token.i in used or (rule["arg"] == "none" and used) or not _fits_argument(clause, rule, token):
