@@ -30,6 +30,8 @@ _SIZES: dict[str, dict[str, Any]] = {
         "replay_rows": 6,
         "opener_rows": 10,
         "text_rows": 3,
+        "text_weight": 3.0,
+        "keep_known": 0.25,
     },
     "standard": {},
     "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
@@ -93,7 +95,7 @@ class Recipe(Record):
     text_every: int = Field(default=1, ge=0)
     """With every so-many-th replay batch comes one of prose; 0 for none."""
     text_rows: int = Field(default=4, ge=0)
-    text_weight: float = Field(default=3.0, ge=0)
+    text_weight: float = Field(default=5.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     l2: float = Field(default=0.0, ge=0)
     """Price of the squared norm of all that the adapter adds to the weights; 0 for none. Try 1e-4."""
@@ -109,7 +111,7 @@ class Recipe(Record):
     """A token the model gives more than this adds no loss."""
     row_known: float = Field(default=0.6, gt=0, le=1)
     """A row whose every token has more than this is known."""
-    keep_known: float = Field(default=0.25, ge=0, le=1)
+    keep_known: float = Field(default=0.2, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
     known_share: float = Field(default=0.8, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
