@@ -32,7 +32,7 @@ def draw(
         running = set(range(count))
         cache = loaded.begun(count)
         for _ in range(max_new_tokens):
-            out = loaded.model(input_ids=x, past_key_values=cache, use_cache=True)
+            out = loaded.model(input_ids=x, past_key_values=cache, use_cache=True, **loaded.last_only)
             logits, cache = out.logits[:, -1].float().cpu(), out.past_key_values
             chosen = (
                 torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]

@@ -17,6 +17,7 @@ from memory_agent.distillation.job import FILES, prepare, read
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers import find_trainer
 from memory_agent.distillation.trainers.gradients import Bounds, Gradients, Row
+from memory_agent.distillation.trainers.head import log_probs
 from memory_agent.distillation.trainers.lora import LoraTrainer
 from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
 from memory_agent.models.local import LocalModel
@@ -226,6 +227,23 @@ def test_frozen_layers_are_computed_once_for_what_is_held(architecture: str, hal
         found.append(done.gradients)
     for whole, half in zip(*found, strict=True):
         assert torch.equal(whole, half)
+
+
+def test_the_head_gives_what_a_whole_distribution_gives_and_its_gradient() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    states = torch.randn(70, 8, requires_grad=True)
+    head = torch.nn.Linear(8, 300)
+    ids = torch.stack([torch.randperm(300)[:5] for _ in range(70)])
+    weight = torch.randn(70, 5) * (torch.arange(70) % 3 > 0)[:, None]
+    ours = log_probs(states, head, ids)
+    whole = head(states).log_softmax(-1).gather(1, ids)
+    assert torch.allclose(ours, whole, atol=1e-5)
+    (got,) = torch.autograd.grad((ours * weight).sum(), states)
+    (wanted,) = torch.autograd.grad((whole * weight).sum(), states)
+    assert torch.allclose(got, wanted, atol=1e-5)
+    assert wanted[1].abs().sum() > 0
 
 
 def test_a_trainer_is_found_by_name_or_passed_through() -> None:

@@ -13,7 +13,7 @@ from students import random_adapter, tiny_student
 
 from memory_agent.config import Settings
 from memory_agent.errors import InvalidInput, ModelError, ModelNotFound
-from memory_agent.models import weights
+from memory_agent.models import sampling, weights
 from memory_agent.models.local import LocalChatModel, LocalModel
 from memory_agent.models.template import ChatFormat
 from memory_agent.models.weights import Weights, find_student
@@ -62,6 +62,22 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(real: LocalModel) -> No
     again = real.generate([QUESTIONS[i] for i in shuffled], max_new_tokens=8)
     assert [again[shuffled.index(i)] for i in range(len(QUESTIONS))] == together
     assert real.generate(QUESTIONS[:1], max_new_tokens=8) == together[:1]
+
+
+def test_the_head_is_given_states_that_lie_side_by_side(real: LocalModel) -> None:
+    """Of a strided view matmul makes as many copies of the head's weights as there are rows."""
+    given = []
+    with real.opened(None) as loaded:
+        hook = loaded.model.get_output_embeddings().register_forward_hook(
+            lambda module, args, out: given.append((tuple(args[0].shape[:2]), args[0].is_contiguous()))
+        )
+    try:
+        real.generate(QUESTIONS[:3], max_new_tokens=2)
+        sampling.draw(real, QUESTIONS[0], count=3, max_new_tokens=2)
+    finally:
+        hook.remove()
+    assert given
+    assert all(shape[1] == 1 and contiguous for shape, contiguous in given)
 
 
 def test_the_real_model_knows_a_capital_and_counts_tokens(real: LocalModel) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -181,9 +181,10 @@ class Gradients:
             states = upper(inputs_embeds=low, use_cache=False)[0]
         return states
 
-    def _logits(self, rows: Sequence[Row], *, keep: bool = False) -> tuple[Tensor, Tensor]:
-        """Logits, shape (positions, vocabulary), float32, at every position to be predicted, and the targets.
+    def _read(self, rows: Sequence[Row], *, keep: bool = False) -> tuple[Tensor, Tensor]:
+        """The backbone's last states at every position to be predicted, shape (positions, width), and the targets.
 
+        Of a model that does not split into backbone and head the logits stand in place of the states.
         `keep`: what the frozen layers make of the rows is kept in them.
         Rows are padded on the right, where a causal model never looks, so no mask is needed.
         """
@@ -199,19 +200,33 @@ class Gradients:
         x = x.to(self._device)
         places = torch.tensor(where, device=self._device)
         begun = {} if self.prefix is None else {"past_key_values": self.prefix(len(rows))}
-        cast = torch.autocast(self._device.type, self._dtype) if self._dtype == torch.bfloat16 else nullcontext()
-        with cast:
+        with self._casting():
             if self._split:
-                logits = self._head(self._states(rows, x, keep, begun).flatten(0, 1)[places])
+                found = self._states(rows, x, keep, begun)
             else:
-                logits = self._model(input_ids=x, use_cache=False, **begun).logits.flatten(0, 1)[places]
-        return logits.float(), torch.tensor(target, device=self._device)
+                found = self._model(input_ids=x, use_cache=False, **begun).logits
+        return found.flatten(0, 1)[places], torch.tensor(target, device=self._device)
+
+    def _casting(self) -> AbstractContextManager[Any]:
+        import torch
+
+        return torch.autocast(self._device.type, self._dtype) if self._dtype == torch.bfloat16 else nullcontext()
+
+    def _scores(self, found: Tensor, ids: Tensor) -> Tensor:
+        """Log-probabilities, float32, of the tokens `ids`, shape (positions, k), by what was read at their places."""
+        if self._split:
+            from memory_agent.distillation.trainers.head import log_probs
+
+            return log_probs(found, self._head, ids)
+        return found.float().log_softmax(-1).gather(1, ids)
 
     def _remember(self, part: Part) -> int:
         import torch
 
         with torch.inference_mode():
-            logits, _ = self._logits(part.rows, keep=True)
+            found, _ = self._read(part.rows, keep=True)
+            with self._casting():
+                logits = (self._head(found) if self._split else found).float()
             top = logits.log_softmax(-1).topk(_TOP if logits.shape[-1] > _TOP else logits.shape[-1] - 1)
         place = 0
         for row in part.rows:
@@ -223,12 +238,13 @@ class Gradients:
     def _gradients(self, part: Part, weights: Sequence[Tensor], bounds: Bounds) -> Done:
         import torch
 
-        logits, target = self._logits(part.rows)
-        scores = logits.log_softmax(-1)
+        found, target = self._read(part.rows)
         if part.held:
-            loss, known = _distance(part.rows, scores).sum(), []
+            tops = [row.top for row in part.rows if row.top is not None]
+            ids, base = torch.cat([top[0] for top in tops]), torch.cat([top[1] for top in tops])
+            loss, known = _distance(base, self._scores(found, ids)).sum(), []
         else:
-            scores = scores.gather(1, target[:, None])[:, 0]
+            scores = self._scores(found, target[:, None])[:, 0]
             sure = scores.detach().exp()
             wanted = sure < bounds.token
             known = _known(part.rows, sure, bounds.row)
@@ -249,16 +265,11 @@ def _known(rows: Sequence[Row], sure: Tensor, bound: float) -> list[bool]:
     return known
 
 
-def _distance(rows: Sequence[Row], scores: Tensor) -> Tensor:
-    """KL of the base's predictions to `scores` (log-probabilities) at each position, over the base's likeliest tokens.
+def _distance(base: Tensor, ours: Tensor) -> Tensor:
+    """KL of the base's predictions to ours at each position, over the base's likeliest tokens (log-probabilities).
 
     What else there is counts as one token.
     """
-    import torch
-
-    tops = [row.top for row in rows if row.top is not None]
-    ids, base = torch.cat([top[0] for top in tops]), torch.cat([top[1] for top in tops])
-    ours = scores.gather(1, ids)
     rest = (1 - base.exp().sum(-1)).clamp(min=1e-6)
     ours_rest = (1 - ours.exp().sum(-1)).clamp(min=1e-6)
     return (base.exp() * (base - ours)).sum(-1) + rest * (rest.log() - ours_rest.log())
