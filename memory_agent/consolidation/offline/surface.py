@@ -25,15 +25,19 @@ Pattern = tuple[re.Pattern[str], dict[str, Any]]
 Found = tuple[Draft, int, int, bool, tuple[int, int] | None]
 
 
+def _written_out(text: str) -> str:
+    macros: dict[str, str] = data("surface")["macros"]
+    for name, macro in reversed(macros.items()):  # a macro may use those before it
+        text = text.replace("{" + name + "}", macro)
+    return text
+
+
 @cache
 def _patterns(group: str) -> tuple[Pattern, ...]:
-    macros: dict[str, str] = data("surface")["macros"]
     compiled = []
     for entry in data("surface")[group]:
-        text = entry["re"]
-        for name, macro in reversed(macros.items()):  # a macro may use those before it
-            text = text.replace("{" + name + "}", macro)
-        compiled.append((re.compile(text, re.I), entry))
+        barred = {"not": frozenset(_written_out(entry["not"]).split("|"))} if "not" in entry else {}
+        compiled.append((re.compile(_written_out(entry["re"]), re.I), entry | barred))
     return tuple(compiled)
 
 
@@ -44,9 +48,7 @@ def _compile(text: str) -> re.Pattern[str]:
 
 def _accept(found: str, entry: dict[str, Any], text: str) -> bool:
     low = found.lower()
-    if "not" in entry and (low in (barred := entry["not"].split("|")) or low.split()[0] in barred):
-        return False
-    if "not" in entry and low.split()[-1] in words("generic"):
+    if "not" in entry and ({low, low.split()[0]} & entry["not"] or low.split()[-1] in words("generic")):
         return False
     if "in" in entry:
         known = words(entry["in"])
