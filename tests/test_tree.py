@@ -16,7 +16,6 @@ FILES = [
 LONG_FILES: set[str] = set()
 LONG_FUNCTIONS = {
     "examples/demo.py judge",
-    "memory_agent/consolidation/offline/classes.py _one",
     "memory_agent/consolidation/offline/copula.py _complement",
     "memory_agent/consolidation/offline/copula.py _word",
     "memory_agent/consolidation/offline/nominal.py _pet",

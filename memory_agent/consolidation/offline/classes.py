@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .lexicon import words
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from .parse import Sentence
 
-_SUFFIXES = {"occupation": "occupation_suffixes", "med": "med_suffixes"}
-
 
 def is_person(token: Token) -> bool:
     """Whether the noun names or describes a human being."""
@@ -23,20 +22,7 @@ def is_person(token: Token) -> bool:
     if kin_of(token):
         return True
     if not is_name(token) or is_place(token):
-        return token.text.lower() in (
-            "guy",
-            "girl",
-            "woman",
-            "man",
-            "lady",
-            "someone",
-            "somebody",
-            "person",
-            "people",
-            "boy",
-            "lad",
-            "bloke",
-        )
+        return token.text.lower() in words("people")
     first = next((t for t in [*token.lefts, token] if is_name(t)), token)
     return (
         given_name(first) is not None
@@ -54,111 +40,71 @@ def is_occupation(token: Token) -> bool:
     return any(f in words("occupations") or f.split()[-1].endswith(tuple(words("occupation_suffixes"))) for f in found)
 
 
+def _is_given(token: Token) -> bool:
+    if is_name(token) and any(given_name(t) is not None for t in (token, *token.lefts)):
+        return True
+    return kin_of(token) is not None
+
+
+def _is_org(token: Token) -> bool:
+    return token.ent_type_ == "ORG" or (
+        is_name(token) and not is_person(token) and not is_place(token) and not listed(token, "time")
+    )
+
+
+def _is_lesson(token: Token) -> bool:
+    taught = [c.text.lower() for c in token.lefts if c.dep_ in ("compound", "amod", "nmod")]
+    known = words("activities") | words("instruments") | words("languages") | words("subjects") | words("sports")
+    return token.lemma_.lower() in words("lesson") and any(t in known for t in [*taught, " ".join(taught)])
+
+
+def _below(token: Token, *dependencies: str) -> list[str]:
+    return [c.text.lower() for c in token.children if c.dep_ in dependencies]
+
+
+_CLASSES: Mapping[str, Callable[[Token], bool]] = {
+    "given": _is_given,
+    "named_person": lambda t: is_person(t) and name_below(t) is not None,
+    "plural_kin": lambda t: (kin_of(t) or ("", "", ""))[1] == "p",
+    "someone": lambda t: t.text.lower() in ("someone", "somebody"),
+    "pronoun": lambda t: t.pos_ == "PRON" or t.text.lower() in FIRST,
+    "addressee": lambda t: t.text.lower() in ("you", "your", "yours") or "your" in _below(t, "poss"),
+    "deictic": lambda t: not {"this", "that", "these", "those"}.isdisjoint(_below(t, "det")),
+    "definite": lambda t: not {"a", "an", "some"}.issuperset(_below(t, "det", "poss")),
+    "gerund": lambda t: t.text.lower().endswith("ing") and not _below(t, "det"),
+    "org": _is_org,
+    "place": is_place,
+    "town": lambda t: t.text.lower() in words("cities") | words("countries"),
+    "occupation": is_occupation,
+    "med": lambda t: listed(t, "med") or t.text.lower().endswith(tuple(words("med_suffixes"))),
+    "skill": lambda t: listed(t, "activity") or listed(t, "instrument"),
+    "lesson_of": _is_lesson,
+    "workverb": lambda t: t.lemma_.lower() in words("workverb"),
+}
+"""Classes that need more than a list. Every other name is a list of words."""
+_AS_WRITTEN = frozenset(("kinrole", "phone", "progressive_noun", "shift", "trick"))
+"""Lists in which the word stands as it is, whatever goes before it."""
+
+
 def _one(token: Token, name: str, sentence: Sentence) -> bool:
     kind, _, detail = name.partition(":")
-    low = token.text.lower()
     if kind == "bare":
-        return low == detail and not any(c.dep_ in ("det", "poss") for c in token.children)
+        return token.text.lower() == detail and not _below(token, "det", "poss")
     if kind == "kin":
         kin = kin_of(token) or (kin_of(k) if (k := kin_group(token)[0]) is not None else None)
         return kin is not None and (not detail or kin[0] == detail)
+    if kind == "person" and detail == "name":
+        return (is_name(token) and is_person(token)) or kin_of(token) is not None
     if kind == "person":
-        if detail == "name":
-            return (is_name(token) and is_person(token)) or (kin_of(token) is not None)
-        return is_person(token) or (token.pos_ == "PRON" and low not in ("it", "this", "that", "what"))
-    if kind == "given":
-        return (
-            is_name(token) and (given_name(token) is not None or any(given_name(t) is not None for t in token.lefts))
-        ) or bool(kin_of(token))
-    if kind == "pronoun":
-        return token.pos_ == "PRON" or low in FIRST
+        return is_person(token) or (token.pos_ == "PRON" and token.text.lower() not in ("it", "this", "that", "what"))
     if kind == "proper":
         return is_name(token) and not (detail == "notime" and listed(token, "time"))
-    if kind == "org":
-        return token.ent_type_ == "ORG" or (
-            is_name(token) and not is_person(token) and not is_place(token) and not listed(token, "time")
-        )
-    if kind == "place":
-        return is_place(token)
-    if kind == "town":
-        return token.text.lower() in words("cities") | words("countries")
     if kind == "title":
         return sentence.is_title(token)
-    if kind == "occupation":
-        return is_occupation(token)
-    if kind == "med":
-        return listed(token, "med") or low.endswith(tuple(words("med_suffixes")))
-    if kind == "addressee":
-        return low in ("you", "your", "yours") or any(
-            c.dep_ == "poss" and c.text.lower() == "your" for c in token.children
-        )
-    if kind == "deictic":
-        return any(c.dep_ in ("det",) and c.text.lower() in ("this", "that", "these", "those") for c in token.children)
-    if kind == "definite":
-        return any(c.dep_ in ("det", "poss") and c.text.lower() not in ("a", "an", "some") for c in token.children)
-    if kind == "kinrole":
-        return low in (
-            "mother",
-            "father",
-            "mom",
-            "mum",
-            "dad",
-            "aunt",
-            "uncle",
-            "grandmother",
-            "grandfather",
-            "grandma",
-            "grandpa",
-            "parent",
-            "parents",
-        )
-    if kind == "someone":
-        return low in ("someone", "somebody")
-    if kind == "gerund":
-        return low.endswith("ing") and not any(c.dep_ == "det" for c in token.children)
-    if kind == "workverb":
-        return token.lemma_.lower() in ("work", "study", "live", "play", "eat", "drink")
-    if kind == "phone":
-        return low in (
-            "phone",
-            "mail",
-            "call",
-            "calls",
-            "bill",
-            "check",
-            "kids",
-            "kid",
-            "pieces",
-            "pace",
-            "habit",
-            "speed",
-        )
-    if kind == "skill":
-        return listed(token, "activity") or listed(token, "instrument")
-    if kind == "lesson_of":
-        taught = [c.text.lower() for c in token.lefts if c.dep_ in ("compound", "amod", "nmod")]
-        known = words("activities") | words("instruments") | words("languages") | words("subjects") | words("sports")
-        return token.lemma_.lower() in words("lesson") and any(t in known for t in [*taught, " ".join(taught)])
-    if kind == "plural_kin":
-        return (kin_of(token) or ("", "", ""))[1] == "p"
-    if kind == "named_person":
-        return is_person(token) and name_below(token) is not None
-    if kind == "progressive_noun":
-        return low in (
-            "progress",
-            "sure",
-            "effort",
-            "difference",
-            "time",
-            "sense",
-            "most",
-            "plans",
-            "way",
-            "call",
-            "calls",
-        )
-    if kind in ("shift", "trick", "aside"):
-        return low in ("shift", "shifts", "trick", "tricks", "weekends", "nights")
+    if kind in _CLASSES:
+        return _CLASSES[kind](token)
+    if kind in _AS_WRITTEN:
+        return token.text.lower() in words(kind)
     return listed(token, kind)
 
 

@@ -12,26 +12,12 @@ if TYPE_CHECKING:
 
 
 _LISTS = {
-    **{
-        name: f"{name}s"
-        for name in [
-            "event",
-            "place",
-            "animal",
-            "instrument",
-            "language",
-            "subject",
-            "occupation",
-            "belonging",
-            "vehicle",
-        ]
-    },
-    **{name: f"{name}s" for name in ["group", "workplace", "school", "read", "trip", "diet", "religion"]},
+    **{name: f"{name}s" for name in ["event", "place", "animal", "instrument", "language", "subject", "occupation"]},
+    **{name: f"{name}s" for name in ["belonging", "vehicle", "group", "workplace", "school", "read", "trip"]},
+    **{name: f"{name}s" for name in ["diet", "religion"]},
     "activity": "activities",
-    "game": "sports",
     "condition": "condition_nouns",
     "med": "medication",
-    "nationality": "nationalities",
 }
 """The word list of a class, where it is not called by the class's own name."""
 
