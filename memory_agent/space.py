@@ -39,7 +39,10 @@ def space_key(tenant: str, user: str) -> str:
     Raises ScopeRequired when either is empty.
     """
     if not user or not user.strip():
-        raise ScopeRequired("name a user: Memory.open(path, user='alice'); there is no scope for all users")
+        raise ScopeRequired(
+            "name a user: Memory.open(path, user='alice'), --user alice or MEMORY_AGENT_USER; "
+            "there is no scope for all users"
+        )
     if not tenant or not tenant.strip():
         raise ScopeRequired("name a tenant, or leave it out for the default one")
     return f"{quote(tenant, safe='')}/{quote(user, safe='')}"

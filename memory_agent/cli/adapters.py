@@ -150,7 +150,7 @@ def promote(
 
 
 def rollback(place: Place) -> None:
-    """Let the previous adapter of each shard answer again in place of the promoted one."""
+    """Let the previous adapter of each shard answer again, in place of the promoted one."""
     from memory_agent.distillation import registry
 
     with place.memory() as memory:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from memory_agent.records import Fact
 
-review_app = typer.Typer(help="Facts that wait for a person before they may be put into weights.", no_args_is_help=True)
+review_app = typer.Typer(help="Facts that wait for a person before they go into weights.", no_args_is_help=True)
 audit_app = typer.Typer(help="The chain of what was done to a memory; ids and hashes only.", no_args_is_help=True)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of facts, from `review list`.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memory_agent.cli.place import Place, verb
-from memory_agent.cli.show import escape, line, record_json
+from memory_agent.cli.show import escape, line, record_json, why_nothing
 from memory_agent.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def graph(
         found = memory.graph(as_of=as_of, known_at=known_at, past=past, implied=implied)
         if around is not None:
             found = _near(memory, found, around, hops)
-        user = memory.space.user
+        user, hint = memory.space.user, "" if found.number_of_edges() else why_nothing(memory)
     text = "" if format is Format.table else _written(found, format, f"What {user}'s memory holds")
     if out is not None:
         write(out, text if text else _plain(found))
@@ -80,7 +80,7 @@ def graph(
         elif text:
             typer.echo(text, nl=False)
         else:
-            console.print(_table(edges) if edges else "The graph is empty.")
+            console.print(_table(edges) if edges else f"The graph is empty. {hint}".rstrip(), markup=bool(edges))
 
     shown = {"text": text} if text and out is None else {"nodes": nodes, "edges": edges}
     place.emit({"format": format.value, "file": str(out) if out else None, **shown}, show)
@@ -174,12 +174,10 @@ def explain(place: Place, id: Annotated[str, typer.Argument(help="Any record's i
         found = memory.explain(id)
 
     def show(out: Console) -> None:
-        if found.text:
-            out.print(found.text, markup=False)
-        out.print(f"{found.record.kind} {line(found.record)}", style="bold", markup=False)
-        for title, records in (("rests on", found.rests_on), ("and supports", found.supports)):
-            for record in records:
-                out.print(f"  {title}: {record.kind} {line(record)}", markup=False)
+        first, _, rest = found.text.partition("\n")
+        out.print(first, style="bold", markup=False)
+        if rest:
+            out.print(rest, markup=False)
 
     place.emit(
         {

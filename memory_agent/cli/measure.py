@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from memory_agent.evaluation.report import Report
 
-app = typer.Typer(help="Measure retrieval, extraction and distillation on data of yours.", no_args_is_help=True)
+app = typer.Typer(help="Measure retrieval, extraction, distillation on data of yours.", no_args_is_help=True)
 
 bench = typer.Typer(help="Measure speed and size on talk that is made up.", no_args_is_help=True)
 
@@ -310,7 +310,7 @@ def pages(
     place: Place,
     folder: Annotated[Path, typer.Argument(help="Pages, and the results kept beside them.")] = Path("docs/benchmarks"),
 ) -> None:
-    """Write the tables and plots of benchmark pages anew from the results kept."""
+    """Write tables and plots of benchmark pages anew, from the results kept."""
     from memory_agent.evaluation import report
 
     if not (folder / "results").is_dir():

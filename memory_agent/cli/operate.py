@@ -116,7 +116,7 @@ def add(
     place: Place,
     job: Annotated[str, typer.Argument(help="consolidate, or distill.")],
 ) -> None:
-    """Put a job for one user, or for all of the store, into the queue, where it does not stand already."""
+    """Put a job into the queue, for one user or for all of the store, where it does not stand already."""
     from memory_agent.config import Settings
     from memory_agent.errors import InvalidInput
     from memory_agent.scheduling import JOBS

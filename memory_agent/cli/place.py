@@ -7,6 +7,7 @@ that all verbs have, so that they may stand before the verb or after it.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ User = Annotated[str | None, typer.Option("--user", help="Whose memory [MEMORY_A
 Tenant = Annotated[str | None, typer.Option("--tenant", help="The user's tenant [MEMORY_AGENT_TENANT, else default].")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _SHARED: Mapping[str, Any] = {"store": Store, "user": User, "tenant": Tenant}
+
+_ROOM = 62
+"""Characters beside the name of a verb, on a screen of 80 columns."""
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -110,10 +114,20 @@ def verb(app: typer.Typer, name: str | None = None) -> Callable[[F], F]:
         call.__signature__ = inspect.Signature([context, *parameters])  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in (context, *parameters)}
         call.__doc__ = function.__doc__
-        app.command(name or function.__name__)(call)
+        app.command(name or function.__name__, short_help=_brief(function.__doc__ or ""))(call)
         return function
 
     return register
+
+
+def _brief(doc: str) -> str:
+    """The first sentence, or as many of its clauses as a list of verbs has room for: click would cut within one."""
+    brief = re.split(r"\.(?:\s|$)", " ".join(doc.split()))[0]
+    if len(brief) > _ROOM:
+        brief = re.split("[:;]", brief)[0]
+    while len(brief) > _ROOM and "," in brief:
+        brief = brief.rpartition(",")[0]
+    return f"{brief}."
 
 
 def _as_json(found: BaseModel | Mapping[str, Any] | Sequence[Any]) -> str:

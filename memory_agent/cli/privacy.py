@@ -9,6 +9,7 @@ import typer
 
 from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
+from memory_agent.cli.reading import text_of
 from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -93,9 +94,5 @@ def check(
     from memory_agent import privacy
     from memory_agent.encryption import Key
 
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {file}: {error}") from error
-    found = privacy.check(text, Key.from_file(key_file))
+    found = privacy.check(text_of(file), Key.from_file(key_file))
     place.emit(found, lambda out: out.print(f"Signed: {found.target} of {found.user}, {found.at:%Y-%m-%d %H:%M}."))

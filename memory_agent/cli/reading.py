@@ -41,9 +41,11 @@ _TIMES = ("at", "timestamp", "created_at", "time", "date")
 def text_of(path: Path) -> str:
     """What the file says, without a byte order mark. Raises InvalidInput, naming it, when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from error
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"cannot read {path}: it is no UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def read_turns(path: Path, *, session: str, conversation: str | None = None) -> list[Turn]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memory_agent.cli.place import Place, verb
-from memory_agent.cli.show import escape, record_json
+from memory_agent.cli.show import escape, record_json, why_nothing
 from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -77,16 +77,19 @@ def search(
             until=_utc(until),
             metadata=_metadata(where or ()),
         )
+        hint = "" if result.hits else why_nothing(memory)
 
     def show(out: Console) -> None:
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table("", "score", "id", "when", "what", *(["why"] if why else []), box=None, pad_edge=False)
+        table = Table("", "score", "when", "what", *(["why"] if why else []), box=None, pad_edge=False)
         for rank, hit in enumerate(result.hits, 1):
             when, what = _hit_text(hit)
             reason = [escape(_why_text(hit))] if why else []
-            table.add_row(str(rank), f"{hit.score:.2f}", escape(hit.record.id), when, escape(what), *reason)
-        out.print(table if result.hits else "Nothing found.")
+            shown = Text.assemble(what, (f"\n{hit.record.id}", "dim"))  # the id whole, for the verbs that take it
+            table.add_row(str(rank), f"{hit.score:.2f}", when, shown, *reason)
+        out.print(table if result.hits else f"Nothing found. {hint}".rstrip(), markup=bool(result.hits))
         if why:
             steps = ", ".join(f"{name} {ms:.0f} ms" for name, ms in result.trace.milliseconds.items())
             arms = ", ".join(f"{name} {n}" for name, n in result.trace.candidates.items())
@@ -110,11 +113,12 @@ def facts(
     """Show what is held to be true, since when, and in whose words."""
     with place.memory() as memory:
         found = memory.facts(about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
+        hint = "" if found else why_nothing(memory, about)
 
     def show(out: Console) -> None:
         from memory_agent.cli.show import fact_table
 
-        out.print(fact_table(found) if found else "No facts.")
+        out.print(fact_table(found) if found else f"No facts. {hint}".rstrip(), markup=bool(found))
 
     place.emit(found, show)
 

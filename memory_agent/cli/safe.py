@@ -30,7 +30,7 @@ def backup(
     key_file: KeyFile = None,
     no_vectors: Annotated[bool, typer.Option("--no-vectors", help="Smaller; what is restored embeds anew.")] = False,
 ) -> None:
-    """Write the whole store, or one user's memory, to a file while it is in use; read back before it gets its name."""
+    """Back the store up while it is in use, or one user's memory, to a file; read back before it gets its name."""
     from memory_agent.backup import backup as make
     from memory_agent.backup import key_of
     from memory_agent.config import Settings

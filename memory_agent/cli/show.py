@@ -10,11 +10,13 @@ from memory_agent.records import Claim, Episode, Fact, Stored
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from memory_agent.memory import Memory
+
 _STYLES = {"superseded": "dim", "ended": "dim", "stale": "yellow", "disputed": "yellow"}
 
 
 def fact_table(facts: Sequence[Fact]) -> Table:
-    """Facts with their validity and the words they were read in."""
+    """Facts, what is of one subject together, with the ids that other verbs take and the words they were read in."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -24,24 +26,41 @@ def fact_table(facts: Sequence[Fact]) -> Table:
 
     terms = ontology.load()
     table = Table("fact", "true", "status", "in whose words", box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
-    for column, ratio in zip(table.columns, (5, 3, 2, 7), strict=True):
+    for column, ratio in zip(table.columns, (5, 3, None, 5), strict=True):
         column.ratio = ratio
-    for fact in facts:
+    table.columns[0].width = max((len(fact.id) for fact in facts), default=None)  # an id is whole however narrow it is
+    for fact in sorted(facts, key=lambda fact: (fact.subject.casefold(), fact.predicate)):
         what = Text(fact.subject)
         what.append(f" {'not ' if fact.polarity == '-' else ''}{fact.predicate.replace('_', ' ')} ", style="dim")
         what.append(fact.object, style="bold")
         if fact.modality != "actual":
             what.append(f" ({fact.modality})", style="italic")
+        what.append(f"\n{fact.id}", style="dim")
         said = Text()
         for source in fact.sources[:1]:
             said.append(f"“{source.quote}” ")
-            said.append(f"{source.speaker}, {source.episode_id}", style="dim")
+            said.append(source.speaker, style="dim")
         if len(fact.sources) > 1:
             said.append(f" and {len(fact.sources) - 1} more", style="dim")
         table.add_row(
             what, Text(times.period(fact, terms)), Text(fact.status), said, style=_STYLES.get(fact.status, "")
         )
     return table
+
+
+def why_nothing(memory: Memory, about: str | None = None) -> str:
+    """What to do where nothing was found; "" where there is nothing that could be done."""
+    from memory_agent.protocols import Query
+    from memory_agent.semantic.entities import Directory
+
+    space = memory.space
+    if not space.ledger.count(Episode):
+        return f"Nothing was taken in for {space.user!r} in this store; memory-agent ingest FILE takes turns in."
+    if waiting := space.ledger.count(Episode, Query(where={"run": None})):
+        return f"Turns not read yet: {waiting}; memory-agent consolidate reads them."
+    if about is not None and not Directory.of(space.ledger).find(about):
+        return f"Nobody and nothing is called {about!r} here; memory-agent entities lists who and what is."
+    return ""
 
 
 def escape(text: str) -> str:

@@ -57,10 +57,10 @@ def ingest(
         "flagged": flagged,
     }
 
+    sessions = f"{found['sessions']} session{'' if found['sessions'] == 1 else 's'}"
+
     def show(out: Console) -> None:
-        out.print(
-            f"[bold]{len(added)}[/] turns taken in from {found['sessions']} sessions, {len(duplicates)} known already."
-        )
+        out.print(f"[bold]{len(added)}[/] turns taken in from {sessions}, {len(duplicates)} known already.")
         for id, flags in flagged.items():
             out.print(f"  flagged {id}: {', '.join(flags)}", markup=False)
         if added:

@@ -9,6 +9,7 @@ import typer
 
 from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
+from memory_agent.cli.reading import text_of
 from memory_agent.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -189,18 +190,11 @@ def import_(
     if format not in FORMATS or (origin != OURS and format != "jsonl"):
         raise InvalidInput(f"--format is one of {', '.join(FORMATS)} and of our own exports, not {format!r}")
     tables = _tables(file) if format == "csv" else {"": file}
-    texts = {name: _text(path) for name, path in tables.items()}
+    texts = {name: text_of(path) for name, path in tables.items()}
     with place.memory() as memory:
         counted = read_in(memory.space, texts, origin, format)
     found = {what.replace("_", " "): number for what, number in counted.items()}
     place.emit(found, lambda out: out.print(", ".join(f"{n} {what}" for what, n in found.items() if n), markup=False))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from error
 
 
 def _tables(file: Path) -> dict[str, Path]:

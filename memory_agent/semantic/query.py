@@ -36,7 +36,8 @@ def instant(moment: Moment, *, end: bool = False) -> datetime:
         else:
             when = PartialDate(moment) if isinstance(moment, str) else PartialDate.at(moment)
     except ValueError as error:
-        raise InvalidInput(f"{moment!r} is no moment: {error}") from error
+        wanted = "write 2024, 2024-03, 2024-03-14 or an instant with its zone, as 2024-03-14T10:00:00+00:00"
+        raise InvalidInput(f"{moment!r} is no moment: {wanted}") from error
     return when.latest - _TICK if end and when.latest > when.earliest else when.earliest
 
 

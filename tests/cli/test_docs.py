@@ -44,6 +44,19 @@ def test_every_verb_has_help_and_speaks_json(name: str) -> None:
     assert "--json" in {option for parameter in ALL[name].params for option in parameter.opts}
 
 
+def test_no_verb_is_listed_by_half_a_sentence() -> None:
+    def groups(group: Any) -> Iterator[Any]:
+        yield group
+        for command in group.commands.values():
+            if hasattr(command, "commands"):
+                yield from groups(command)
+
+    for group in groups(typer.main.get_command(main.app)):
+        room = 80 - 6 - max(map(len, group.commands))
+        briefs = {name: command.get_short_help_str(room) for name, command in group.commands.items()}
+        assert {name: brief for name, brief in briefs.items() if not brief or brief.endswith("...")} == {}
+
+
 def test_exit_codes_are_documented() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d) \|", PAGE, re.MULTILINE)}
     assert documented == {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}

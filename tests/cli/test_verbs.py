@@ -71,6 +71,55 @@ def test_search_finds_and_says_why(run: Run, store: Path) -> None:
     assert "candidates:" in shown.out
 
 
+@pytest.mark.parametrize("verb", [("facts", "--past"), ("search", "cello Porto", "--why")], ids=lambda verb: verb[0])
+def test_ids_are_whole_on_a_narrow_screen(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    where = ("--store", store, "--user", "ana")
+    found = run(*verb, *where, "--json").json
+    ids = [fact["id"] for fact in (found["hits"] if verb[0] == "search" else found)]
+    shown = run(*verb, *where).out
+    assert any(len(id) > 20 for id in ids)
+    assert [id for id in ids if id not in shown] == []
+    assert "…" not in shown
+
+
+def test_where_nothing_is_found_it_says_what_to_do(run: Run, store: Path, tmp_path: Path) -> None:
+    nobody = ("--store", tmp_path / "new", "--user", "bo")
+    assert "Nothing was taken in for 'bo' in this store; memory-agent ingest" in run("facts", *nobody).out
+    assert "memory-agent ingest" in run("search", "cello", *nobody).out
+    (tmp_path / "chat.jsonl").write_text("\n".join(json.dumps(row) for row in CHAT))
+    run("ingest", "chat.jsonl", *nobody)
+    assert "Turns not read yet: 3; memory-agent consolidate" in run("graph", *nobody).out
+    known = ("--store", store, "--user", "ana")
+    assert "Nobody and nothing is called 'Zoë' here" in run("facts", "--about", "Zoë", *known).out
+    assert run("facts", "--predicate", "allergic_to", *known).out == "No facts.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"),
+    [
+        (("facts",), "--user alice or MEMORY_AGENT_USER"),
+        (
+            ("facts", "--user", "ana", "--as-of", "yesterday"),
+            "'yesterday' is no moment: write 2024, 2024-03, 2024-03-14",
+        ),
+        (("ingest", "none.jsonl", "--user", "ana"), "cannot read none.jsonl: No such file or directory"),
+        (("ingest", "latin.jsonl", "--user", "ana"), "cannot read latin.jsonl: it is no UTF-8"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+)
+def test_a_mistake_is_told_in_the_command_lines_words(
+    run: Run, tmp_path: Path, words: tuple[str, ...], way_out: str
+) -> None:
+    (tmp_path / "latin.jsonl").write_bytes(b'{"content": "caf\xe9"}')
+    said = run(*words)
+    assert said.code == exits.USAGE
+    assert way_out in said.err
+    assert "Errno" not in said.err
+
+
 def test_options_stand_before_the_verb_or_after_it(run: Run, store: Path) -> None:
     before = run("--store", store, "--user", "ana", "facts", "--json")
     after = run("facts", "--json", "--store", store, "--user", "ana")
