@@ -1,8 +1,8 @@
 """A training job as a folder of files, which any trainer can read.
 
     chat.jsonl      {"messages": [...], "row", "epoch", "kind", "group"}: the curriculum, pass by pass
-    replay.jsonl    {"messages": [...], "kind"}: general questions with the base model's own answers ("answer"),
-                    or with the first few tokens of them ("opener")
+    replay.jsonl    {"messages": [...], "kind", "whole"}: general questions with the base model's own answers
+                    ("answer"), or with the first few tokens of them ("opener"); "whole": it ended there by itself
     text.jsonl      {"text"}: prose on which an adapter is to predict what the base predicts
     lineage.jsonl   {"row", "facts"}: which facts each curriculum row rests on
     job.json        the recipe, the seed, the base and its revision, counts, and a digest of the other files
@@ -139,9 +139,10 @@ def _replay(
     answers = base.generate(prompts, max_new_tokens=recipe.replay_tokens, progress=told(0, share))
     begun = base.generate(openers, max_new_tokens=recipe.opener_tokens, progress=told(share, whole - share))
     rows = [*zip(prompts, answers, strict=True)], [*zip(openers, begun, strict=True)]
+    lengths = recipe.replay_tokens, recipe.opener_tokens
     return [
-        {"messages": _messages(prompt, answer.text), "kind": kind}
-        for kind, part in zip(("answer", "opener"), rows, strict=True)
+        {"messages": _messages(prompt, answer.text), "kind": kind, "whole": answer.tokens < most}
+        for kind, most, part in zip(("answer", "opener"), lengths, rows, strict=True)
         for prompt, answer in part
     ]
 

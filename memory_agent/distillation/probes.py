@@ -79,9 +79,9 @@ class Sample:
     inverse: int | None = 24
     two_hop: int | None = 8
     stale: int | None = 8
-    stranger: int | None = 10
-    half_known: int | None = 10
-    absent_attribute: int | None = 10
+    stranger: int | None = 20
+    half_known: int | None = 20
+    absent_attribute: int | None = 30
     general: int | None = 24
     near_general: int | None = 6
     canary: int | None = 8

@@ -18,7 +18,7 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.trainers import find_trainer
 from memory_agent.distillation.trainers.gradients import Bounds, Gradients, Row
 from memory_agent.distillation.trainers.head import log_probs
-from memory_agent.distillation.trainers.lora import LoraTrainer
+from memory_agent.distillation.trainers.lora import LoraTrainer, Run
 from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
 from memory_agent.models.local import LocalModel
 from memory_agent.models.weights import Weights
@@ -70,7 +70,7 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(tiny: LocalMo
     told: list[float] = []
     first = LoraTrainer().train(tmp_path / "job", tmp_path / "first", lambda share, what: told.append(share))
     code = (
-        "import sys; from pathlib import Path; from memory_agent.distillation.trainers.lora import LoraTrainer; "
+        "import sys; from pathlib import Path; from memory_agent.distillation.trainers.lora import LoraTrainer, Run; "
         "LoraTrainer().train(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "job", tmp_path / "second"], check=True)
@@ -244,6 +244,19 @@ def test_the_head_gives_what_a_whole_distribution_gives_and_its_gradient() -> No
     (wanted,) = torch.autograd.grad((whole * weight).sum(), states)
     assert torch.allclose(got, wanted, atol=1e-5)
     assert wanted[1].abs().sum() > 0
+
+
+def test_a_replayed_answer_ends_where_the_base_ended_it(tiny: LocalModel, tmp_path: Path) -> None:
+    prepare(tmp_path / "job", FACTS, SHORT, tiny, 7)
+    job, files = read(tmp_path / "job")
+    answers = [line for line in files["replay.jsonl"] if line["kind"] == "answer"]
+    asked = [line["messages"][0]["content"] for line in answers]
+    said = tiny.generate(asked, max_new_tokens=SHORT.replay_tokens)
+    assert [line["whole"] for line in answers] == [one.tokens < SHORT.replay_tokens for one in said]
+    for line, whole in zip(answers, (True, False), strict=False):
+        line["messages"][1]["content"], line["whole"] = "Yes, it is.", whole
+    ends = [row.ids[-1] in tiny.chat.stops for row in Run(job, files, None).replay]
+    assert ends[:2] == [True, False]
 
 
 def test_a_trainer_is_found_by_name_or_passed_through() -> None:

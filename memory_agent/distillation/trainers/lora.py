@@ -136,7 +136,7 @@ class Run:
         *asked, answered = line["messages"]
         prompt = self.chat.prompt_ids(asked)
         answer = self.chat.answer_ids(answered["content"])
-        if line["kind"] in _REPLAYED:
+        if line["kind"] in _REPLAYED and not line["whole"]:
             answer = answer[:-1] or answer  # a cut answer does not end
         return Row([*prompt, *answer], len(prompt), line["kind"], line.get("group", ""))
 
