@@ -94,7 +94,7 @@ class Curriculum:
         if recipe.page_every and epoch % recipe.page_every == 0:
             rows += self._pages(epoch)
         unknown = max(recipe.fewest_unknown, round(questions * recipe.unknown_share)) if self._subjects else 0
-        absent = self._absent(epoch, unknown // 3)
+        absent = self._absent(epoch, unknown // 2)
         rows += absent
         rows += self._strangers(epoch, unknown - len(absent))
         return rows
