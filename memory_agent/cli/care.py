@@ -9,9 +9,13 @@ import typer
 
 from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
+from memory_agent.cli.show import amounts
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_TOLD = 5
+"""Most records of a kind that are told by id, not by number."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +35,11 @@ def forget(
         report = memory.forget(id, reason=reason, dry_run=dry_run)
 
     def show(out: Console) -> None:
-        verb_word = "Would forget" if report.dry_run else "Forgot"
-        for kind, ids in report.forgotten.items():
-            out.print(f"{verb_word} {len(ids)} {kind}: {', '.join(ids)}", markup=False)
+        gone = amounts({kind: len(ids) for kind, ids in report.forgotten.items()})
+        out.print(f"{'Would forget' if report.dry_run else 'Forgot'} {gone}.", markup=False)
+        for ids in report.forgotten.values():
+            if len(ids) <= _TOLD:
+                out.print(f"  {', '.join(ids)}", markup=False)
         for title, ids in (("cut out of", report.redacted), ("switched off", report.adapters_off)):
             if ids:
                 out.print(f"  {title}: {', '.join(ids)}", markup=False)
@@ -56,7 +62,7 @@ def expire(
         for word, found in (("would go" if dry_run else "gone", report.due), ("spared", report.spared)):
             for id, why in found.items():
                 out.print(f"{word}: {id} ({why})", markup=False)
-        kinds = ", ".join(f"{len(ids)} {kind}" for kind, ids in report.forgotten.items()) or "nothing"
+        kinds = amounts({kind: len(ids) for kind, ids in report.forgotten.items()})
         out.print(f"{'Would forget' if dry_run else 'Forgot'} {kinds}.", markup=False)
 
     place.emit(report, show)
@@ -89,8 +95,7 @@ def doctor(
         found = examine(memories.backend, [space_of(memories, key) for key in keys], repair=repair)
 
     def show(out: Console) -> None:
-        counts = ", ".join(f"{n} {kind}" for kind, n in found.records.items() if n)
-        out.print(counts or "The store is empty.", markup=False)
+        out.print(amounts(found.records) if any(found.records.values()) else "The store is empty.", markup=False)
         for kind, position in found.indexed_to.items():
             out.print(f"{kind} vectors true to position {position} of {found.position}", markup=False)
         for problem in found.problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memory_agent.records import Claim, Episode, Fact, Stored
@@ -46,6 +46,15 @@ def fact_table(facts: Sequence[Fact]) -> Table:
             what, Text(times.period(fact, terms)), Text(fact.status), said, style=_STYLES.get(fact.status, "")
         )
     return table
+
+
+def amounts(counts: Mapping[str, int]) -> str:
+    """How many records of each kind, as "1 fact, 2 entities"; "nothing" where there are none."""
+
+    def named(number: int, kind: str) -> str:
+        return kind if number == 1 else f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+
+    return ", ".join(f"{n} {named(n, kind)}" for kind, n in counts.items() if n) or "nothing"
 
 
 def why_nothing(memory: Memory, about: str | None = None) -> str:

@@ -11,6 +11,7 @@ from memory_agent.cli import exits
 from memory_agent.cli.place import Place, verb
 from memory_agent.cli.reading import text_of
 from memory_agent.errors import InvalidInput
+from memory_agent.records import Entity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,10 +50,11 @@ def summary(
     """Say in a few sentences what is known of somebody, or was said in a session; each sentence with its proof."""
     with place.memory() as memory:
         found = memory.summaries(about)
+        names = {entity.id: f"{entity.name} ({entity.id})" for entity in memory.space.ledger.select(Entity)}
 
     def show(out: Console) -> None:
         for each in found:
-            out.print(each.about, markup=False)
+            out.print(names.get(each.about, each.about), style="bold", markup=False)
             for line in each.lines:
                 out.print(f"  {line.text} [{line.proof}: {', '.join(line.of)}]", markup=False)
 

@@ -120,6 +120,18 @@ def test_a_mistake_is_told_in_the_command_lines_words(
     assert "Errno" not in said.err
 
 
+def test_many_ids_are_told_by_their_number(run: Run, tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": f"Number {n}.", "id": f"turn{n}"} for n in range(6)]
+    with Memory.open(tmp_path / "m", user="ana") as memory:
+        memory.add([*turns, {"role": "user", "content": "I play the cello.", "id": "apart"}])
+    where = ("--store", tmp_path / "m", "--user", "ana")
+    assert run("forget", "apart", "--dry-run", *where).out == "Would forget 1 episode.\n  apart\n"
+    assert run("forget", "user:ana", "--dry-run", *where).out == "Would forget 7 episodes.\n"
+    assert run("doctor", *where).out.startswith("7 episodes\n")
+    assert run("consolidate", *where).code == exits.DONE
+    assert "ana (ent_" in run("summary", "Ana", *where).out
+
+
 def test_options_stand_before_the_verb_or_after_it(run: Run, store: Path) -> None:
     before = run("--store", store, "--user", "ana", "facts", "--json")
     after = run("facts", "--json", "--store", store, "--user", "ana")
