@@ -181,8 +181,8 @@ class LocalModel:
         with self._lock:
             chat = self._ready().chat
             rows = [(chat.prompt_ids(prompt), chat.answer_ids(answer)) for prompt, answer in pairs]
-            with self._using(adapter) as loaded, self._computing():
-                return [scored(loaded, [*prompt, *answer], len(prompt)) for prompt, answer in rows]
+            with self._using(adapter) as loaded, self._mapping(len(rows)) as each:
+                return list(each(lambda row: scored(loaded, [*row[0], *row[1]], len(row[0])), rows))
 
     def perplexity(self, text: str, *, adapter: Path | None = None, window: int = 512) -> float:
         """Perplexity of running text, in windows of that many tokens that do not overlap."""
@@ -192,8 +192,9 @@ class LocalModel:
             ids = self._ready().chat.ids(text)
             if len(ids) < 2:
                 raise InvalidInput("perplexity needs a text of at least two tokens")
-            with self._using(adapter) as loaded, self._computing():
-                scores = [s for i in range(0, len(ids), window) for s in scored(loaded, ids[i : i + window], 1)]
+            windows = [ids[i : i + window] for i in range(0, len(ids), window)]
+            with self._using(adapter) as loaded, self._mapping(len(windows)) as each:
+                scores = [s for found in each(lambda part: scored(loaded, part, 1), windows) for s in found]
         return math.exp(-sum(scores) / len(scores))
 
     @contextmanager
