@@ -149,12 +149,14 @@ def _facts(seed: int) -> Iterator[StatedFact]:
             yield _stated(person, predicate, rng.choice(words(predicate)))
 
 
-def _stated(subject: str, predicate: str, object: str, since: str | None = None) -> StatedFact:
+def _stated(subject: str, predicate: str, object: str) -> StatedFact:
     text = load().statement(subject, predicate, object)
-    return StatedFact(
-        subject=subject, predicate=predicate, object=object, text=text,
-        valid_from=PartialDate(since) if since else None,
-    )  # fmt: skip
+    return StatedFact(subject=subject, predicate=predicate, object=object, text=text)
+
+
+def _since(fact: StatedFact, night: int, day: str) -> StatedFact:
+    """The fact as one that holds since that day of the night's year: said without a date, it would hold since today."""
+    return fact.model_copy(update={"valid_from": PartialDate(f"{2019 + night}-{day}")})
 
 
 def _lived(memory: Memory, before: _Life, night: int) -> _Life:
@@ -167,10 +169,11 @@ def _lived(memory: Memory, before: _Life, night: int) -> _Life:
     add, change, delete = (int(life.of[name]) for name in ("add", "change", "delete"))
     told = []
     if night:
-        able = [fact for fact, _ in life.standing if fact.predicate in CHANGING and fact.valid_from is None]
+        changed = [new for _, new in life.stale]
+        able = [fact for fact, _ in life.standing if fact.predicate in CHANGING and fact not in changed]
         for old in rng.sample(able, min(change, len(able))):
             value = rng.choice([word for word in words(old.predicate) if word != old.object])
-            new = _stated(old.subject, old.predicate, value, since=f"{2019 + night}-05-01")
+            new = _since(_stated(old.subject, old.predicate, value), night, "05-01")
             life.stale.append((old, new))
             told.append(new)
         # Whose fact has changed is left alone: the tests of both would touch.
@@ -180,7 +183,8 @@ def _lived(memory: Memory, before: _Life, night: int) -> _Life:
                 if (held.predicate, held.object) == (gone.predicate, gone.object):
                     memory.forget(held.id, reason="the evaluation forgets it")
             life.deleted.append(gone)
-    told += list(itertools.islice(_facts(int(life.of["seed"])), life.told, life.told + add))
+    coming = itertools.islice(_facts(int(life.of["seed"])), life.told, life.told + add)
+    told += [_since(fact, night, "01-01") for fact in coming]
     life.told += add
     left = [*life.deleted, *(old for old, _ in life.stale)]
     life.standing = [pair for pair in life.standing if pair[0] not in left] + [(fact, night) for fact in told]

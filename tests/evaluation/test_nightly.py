@@ -12,6 +12,7 @@ from test_eval_distillation import RECIPE
 
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.nightly import run
+from memory_agent.memory import Memory
 
 
 def test_two_nights_with_a_student_that_learns_nothing_one_of_them_killed(tmp_path: Path) -> None:
@@ -37,6 +38,10 @@ def test_two_nights_with_a_student_that_learns_nothing_one_of_them_killed(tmp_pa
     assert second["stale"]["n"] > 0
     assert 0 < second["first_night"]["n"] < first["all"]["n"]
     assert second["deleted"]["rate"] == 0.0, "random weights name nobody"
+    life = json.loads((tmp_path / "kept" / "nights.json").read_text("utf-8"))
+    with Memory.open(tmp_path / "kept" / "memory", user="evaluation") as memory:
+        held = sorted((fact.subject, fact.predicate, fact.object) for fact in memory.facts())
+    assert held == sorted((fact["subject"], fact["predicate"], fact["object"]) for fact, _ in life["standing"])
     with pytest.raises(InvalidInput, match="another folder"):
         run(2, keep=tmp_path / "kept", **{**called, "add": 7})
 
