@@ -18,10 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from memory_agent import Answer, Fact, Memory, Turn
@@ -36,14 +34,15 @@ DATA = Path(__file__).parent / "data"
 FOLDER = Path("demo-memory")
 USER = "oldenkott"
 ARMS: tuple[tuple[Mode, str], ...] = (
-    ("base", "before,\nclosed book"),
-    ("adapter", "after,\nclosed book"),
-    ("retrieval", "before, with\nretrieval"),
-    ("both", "after, with\nretrieval"),
+    ("base", "before, closed book"),
+    ("adapter", "after, closed book"),
+    ("retrieval", "before, with retrieval"),
+    ("both", "after, with retrieval"),
 )
 TAUGHT = ("taught", "changed", "inverse")
 MARKS = {"right": ("✓", "green"), "wrong": ("✗", "red"), "idk": ("○", "yellow")}
 NEXT = (
+    "source .venv/bin/activate         # on Windows: .venv\\Scripts\\activate",
     f"memory-agent ask 'Who is the manager of Maren Oldenkott?' --store {FOLDER} --user {USER}",
     "python examples/chatbot.py        # talk to an agent with a memory of its own",
     "memory-agent ingest YOUR-CHAT.jsonl --user YOU    # then: consolidate, distill, ask",
@@ -151,6 +150,22 @@ def ask(memory: Memory, questions: Sequence[Question], mode: Mode, replies: dict
     out.print(f"{mode}: {len(questions)} answers in {time.monotonic() - began:.0f} s")
 
 
+def score(
+    asked: Sequence[Asked], questions: Sequence[Question], replies: Mapping[Mode, Sequence[Answer]]
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """Per claim and arm, how many of how many; general answers are compared with the base's, byte for byte."""
+    general = [i for i, q in enumerate(questions) if q.kind == "general"]
+    same = {
+        mode: (sum(replies[mode][i].text == replies["base"][i].text for i in general), len(general))
+        for mode in ("base", "adapter")
+    }
+    return {
+        "Taught facts right, in forms never trained": tally(asked, TAUGHT, lambda r: r.verdict == "right"),
+        "Strangers not given somebody's fact": tally(asked, ("stranger",), lambda r: r.verdict != "wrong"),
+        "General answers equal to the base's, byte for byte": same,
+    }
+
+
 def judge(
     memory: Memory,
     questions: Sequence[Question],
@@ -171,25 +186,10 @@ def judge(
         )
         for i, q in enumerate(questions)
     ]
-    table = Table("question", "expected", *(title for _, title in ARMS), box=box.ROUNDED, show_lines=True, expand=True)
     for row in asked:
-        cells = [cell(row.replies[mode]) for mode, _ in ARMS]
-        table.add_row(Text.assemble(row.question, (f"\n{row.kind}", "dim")), row.expected, *cells)
-    out.print(table)
-    shares = {
-        "Taught facts right, in forms never trained": tally(asked, TAUGHT, lambda r: r.verdict == "right"),
-        "Strangers not given somebody's fact": tally(asked, ("stranger",), lambda r: r.verdict != "wrong"),
-        "General answers equal to the base's, byte for byte": {
-            mode: (
-                sum(
-                    q.kind == "general" and replies[mode][i].text == replies["base"][i].text
-                    for i, q in enumerate(questions)
-                ),
-                sum(q.kind == "general" for q in questions),
-            )
-            for mode in ("base", "adapter")
-        },
-    }
+        show(row)
+    out.print()
+    shares = score(asked, questions, replies)
     for what, by_arm in shares.items():
         out.print(
             Text.assemble((what, "bold"), ": ", ", ".join(f"{arm} {n} of {of}" for arm, (n, of) in by_arm.items()))
@@ -242,11 +242,14 @@ def details(facts: Sequence[Fact], read: ConsolidationReport, run: DistillationR
     ]
 
 
-def cell(reply: Reply) -> Text:
-    """A reply with its mark, coloured."""
-    mark, colour = MARKS[reply.verdict]
-    text = " ".join(reply.text.split())
-    return Text.assemble((f"{mark} ", f"bold {colour}"), (text if len(text) < 140 else text[:139] + "…", colour))
+def show(row: Asked) -> None:
+    """A question and how it was answered each way, a line each."""
+    out.print(Text.assemble("\n", (row.question, "bold"), (f" {row.kind}, expected: {row.expected}", "dim")))
+    for mode, title in ARMS:
+        reply = row.replies[mode]
+        mark, colour = MARKS[reply.verdict]
+        said = f"{mark} {' '.join(reply.text.split())}"
+        out.print(Text.assemble(f"  {title:22} ", (said, colour)), no_wrap=True, overflow="ellipsis")
 
 
 def count(words: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,9 @@ def test_the_counts_and_the_report(tmp_path: Path, capsys: pytest.CaptureFixture
     ]  # fmt: skip
     shown = capsys.readouterr().out
     assert "adapter 1 of 1" in shown
+    assert "Where has Maren settled by now? changed, expected: Galway" in shown
+    assert re.search(r"after, closed book +✓ Galway$", shown, re.MULTILINE)
+    assert max(map(len, shown.splitlines())) <= 80
     html = report_html(report)
     for text in ("stranger above 0.1", "1 secret", "I live in Galway."):
         assert text in html
