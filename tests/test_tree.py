@@ -15,10 +15,8 @@ FILES = [
 ]
 LONG_FILES: set[str] = set()
 LONG_FUNCTIONS = {
-    "examples/demo.py judge",
     "memory_agent/consolidation/offline/copula.py _complement",
     "memory_agent/consolidation/offline/copula.py _word",
-    "memory_agent/consolidation/offline/nominal.py _pet",
     "memory_agent/evaluation/unlearning.py run",
     "memory_agent/retrieval/search.py search",
 }

@@ -153,12 +153,8 @@ def _unreal(verb: Token) -> bool:
     )
 
 
-def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
-    """ "my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
-    if (
-        is_name(token) and token.text[:1].isupper() and token.dep_ not in ("ROOT",) and not listed(token, "animal")
-    ) or not listed(token, "animal"):
-        return
+def _called(token: Token) -> list[Token]:
+    """The names that an animal is given: "Biscuit" of "my dog Biscuit", "Rex" of "a puppy named Rex"."""
     names: list[Token] = [t for c in token.children if c.dep_ in ("appos", "flat") and is_name(c) for t in conjuncts(c)]
     after = token.doc[token.i + 1] if token.i + 1 < len(token.doc) else None
     if (
@@ -176,6 +172,14 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
             ]
     if not names and token.dep_ == "appos" and is_name(token.head):
         names = [token.head]
+    return names
+
+
+def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discourse) -> Iterator[Draft]:
+    """ "my dog Biscuit", "our two cats, Miso and Tofu", "a puppy named Rex"."""
+    if not listed(token, "animal"):
+        return
+    names = _called(token)
     if any(t.text.lower() in ("stuffed", "plush", "toy", "plushie", "balloon", "inflatable") for t in token.lefts):
         return
     owner = resolver.owner_of(token) or (resolver.owner_of(names[0]) if names else None)
@@ -200,17 +204,12 @@ def _pet(token: Token, sentence: Sentence, resolver: Resolver, discourse: Discou
         yield Draft(
             written,
             "species",
-            token.lemma_.lower() if kind == "" else kind.rstrip("s") if token.tag_ == "NNS" else kind,
+            kind.rstrip("s") if token.tag_ == "NNS" else kind,
             subject_type="animal",
             rule="pet",
             position=token.i,
         )
-    if (
-        owner is not None
-        and not names
-        and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT")
-        and listed(token, "animal")
-    ):
+    if owner is not None and not names and token.dep_ in ("nsubj", "dobj", "nsubjpass", "pobj", "ROOT"):
         written = sentence.written(
             [t for t in [*token.lefts, token] if t.dep_ in ("amod", "compound", "nummod") or t == token]
         )
