@@ -51,7 +51,7 @@ def tables(found: Mapping[str, Found]) -> list[Table]:
         ),
         Table(
             title="What it cost, the median over seeds, and of the gate's own probes the worst shard",
-            columns=("run", "facts", "seeds", "seconds", "tokens", "peak MB", *_PROBED, "refused by the gate"),
+            columns=("run", "facts", "seeds", "seconds", "CPU seconds", "tokens", "peak MB", *_PROBED, "refused by the gate"),
             rows=tuple(_cost_row(name, one) for name, one in found.items()),
         ),
     ]
@@ -136,7 +136,9 @@ def _unknown_rows(found: Mapping[str, Found]) -> Iterator[tuple[Cell, ...]]:
 def _cost_row(name: str, one: Found) -> tuple[Cell, ...]:
     probed = [statistics.median(worst) if (worst := _worst(one, figure)) else None for figure in _PROBED]
     refused = sum(any(objections for objections in run["gate"].values()) for run in one["runs"])
-    cost = (round(float(one["seconds"])), int(one["tokens"]), round(float(one["peak_memory_mb"])))
+    worked = [float(run["cpu_seconds"]) for run in one["runs"] if "cpu_seconds" in run]
+    cpu = round(statistics.median(worked)) if worked else None
+    cost = (round(float(one["seconds"])), cpu, int(one["tokens"]), round(float(one["peak_memory_mb"])))
     return (name, int(one["facts"]), len(one["seeds"]), *cost, *probed, f"{refused} of {len(one['runs'])}")
 
 

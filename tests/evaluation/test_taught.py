@@ -22,7 +22,8 @@ def result(rate: float, seconds: float) -> dict[str, Any]:
     kind = {"n": 40, "rate": rate, "low": rate - 0.1, "high": rate, "idk": 0.025, "withheld": 0.0}
     arm = {"n": 8, "hits": 6, **kind, "tokens_per_question": 21.5, "tokens_per_right": 30.0, "ms_per_right": 12.25}
     card = {"kinds": {"forced_general": {"rate": 0.125}}, "measures": {"perplexity_ratio": 1.031}}
-    runs = [{"seed": n, "gate": {"s": ["too bad"] * n}, "probes": {"s": card, "t": {}}} for n in range(2)]
+    judged = [{"seed": n, "gate": {"s": ["too bad"] * n}, "probes": {"s": card, "t": {}}} for n in range(2)]
+    runs = [{**one, "cpu_seconds": 880.0 + 40 * n} for n, one in enumerate(judged)]
     cost = {"seconds": seconds, "tokens": 1000.0, "peak_memory_mb": 3000.5}
     return {
         "file": "f.json", "facts": 106, "seeds": [0, 1], "kinds": {"paraphrase": kind, "stranger": kind},
@@ -44,7 +45,7 @@ def test_one_command_writes_tables_and_plots_from_kept_results(files: list[str],
     page = (tmp_path / "pages" / "distillation.md").read_text("utf-8")
     assert "| paraphrase | 40 | >= .97 | 0.900 (0.80 to 0.90) | 0.975 (0.88 to 0.97) |" in page
     assert '| stranger: "I don\'t know" | 40 | >= .95 | 0.025 | 0.025 |' in page
-    assert "| rank-8 | 106 | 2 | 540 | 1,000 | 3,000 | 0.125 | - | - | 1.031 | 1 of 2 |" in page
+    assert "| rank-8 | 106 | 2 | 540 | 900 | 1,000 | 3,000 | 0.125 | - | - | 1.031 | 1 of 2 |" in page
     assert "| rank-16 | both | 40 | 0.975 (0.88 to 0.97) | 21.5 | 30.0 | 12.2 |" in page
     drawn = sorted(path.name for path in (tmp_path / "pages" / "plots").iterdir())
     assert drawn == [f"distillation-{name}.svg" for name in ("arms", "cost", "right", "wrong")]
