@@ -19,6 +19,7 @@ _AIMS = {
     "general": "1", "near_general": "0",
 }  # fmt: skip
 """Kinds in the order they are shown, and what is aimed for."""
+_COST = ("facts", "seeds", "seconds", "CPU seconds", "tokens", "peak MB")
 _PROBED = ("forced_general", "half_known", "near_general", "perplexity_ratio")
 
 
@@ -51,7 +52,7 @@ def tables(found: Mapping[str, Found]) -> list[Table]:
         ),
         Table(
             title="What it cost, the median over seeds, and of the gate's own probes the worst shard",
-            columns=("run", "facts", "seeds", "seconds", "CPU seconds", "tokens", "peak MB", *_PROBED, "refused by the gate"),
+            columns=("run", *_COST, *_PROBED, "refused by the gate"),
             rows=tuple(_cost_row(name, one) for name, one in found.items()),
         ),
     ]
