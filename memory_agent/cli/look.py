@@ -61,7 +61,7 @@ def graph(
         format, out = Format.html, html
     if format is Format.html and out is None:
         raise InvalidInput("a page is written to a file: graph --html graph.html")
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         # The page has sliders of its own, so it gets what is past as well.
         past = past or (format is Format.html and as_of is None)
         found = memory.graph(as_of=as_of, known_at=known_at, past=past, implied=implied)
@@ -148,7 +148,7 @@ def show(place: Place, id: Annotated[str, typer.Argument(help="Any record's id."
     from memory_agent.views.record import record_view
     from memory_agent.views.snapshot import Snapshot
 
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         found = record_view(Snapshot.of(memory.space), id)
 
     def tell(out: Console) -> None:
@@ -170,7 +170,7 @@ def show(place: Place, id: Annotated[str, typer.Argument(help="Any record's id."
 
 def explain(place: Place, id: Annotated[str, typer.Argument(help="Any record's id.")]) -> None:
     """Show what a record rests on and what rests on it."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         found = memory.explain(id)
 
     def show(out: Console) -> None:
@@ -192,7 +192,7 @@ def explain(place: Place, id: Annotated[str, typer.Argument(help="Any record's i
 
 def history(place: Place, id: Annotated[str, typer.Argument(help="Any record's id.")]) -> None:
     """Show every version of a record, oldest first."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         versions = memory.history(id)
 
     def show(out: Console) -> None:
@@ -211,7 +211,7 @@ def diff(
     from memory_agent.semantic import changes
     from memory_agent.views.record import proposed, why_refused
 
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         found = changes.diff(memory.space, since, until)
         texts = {fact.id: fact.text for fact in memory.facts()}
 
@@ -250,7 +250,7 @@ def inspect(
     if export is not None:
         from memory_agent.views import inspector_html
 
-        with place.memory() as memory:
+        with place.memory(existing=True) as memory:
             write(export, inspector_html(memory.space))
             user = memory.space.user
         found = {"file": str(export), "user": user}

@@ -47,12 +47,22 @@ class Place:
     json: bool = False
 
     @contextmanager
-    def memory(self, *, rebuild: bool = False, **given: Any) -> Iterator[Memory]:
-        """The user's memory, open, under the environment's settings but for those `given`. Raises as `Memory.open`."""
+    def memory(self, *, rebuild: bool = False, existing: bool = False, **given: Any) -> Iterator[Memory]:
+        """The user's memory, open, under the environment's settings but for those `given`.
+
+        `existing`: for what only reads, where a store that is not there is a mistyped one and not to be made.
+        Raises NotFound for that, and as `Memory.open`.
+        """
         from memory_agent.config import Settings
+        from memory_agent.errors import NotFound
         from memory_agent.memory import Memory
+        from memory_agent.space import path_of, space_key
 
         settings = Settings.load(**given)
+        space_key(self.tenant or settings.tenant, self.user or settings.user)
+        folder = path_of(self.store or settings.store)
+        if existing and folder is not None and not folder.is_dir():
+            raise NotFound(f"no memory is at {folder}: name another with --store, or begin one with `ingest`")
         with Memory.open(self.store, user=self.user, tenant=self.tenant, rebuild=rebuild, settings=settings) as memory:
             yield memory
 

@@ -64,7 +64,7 @@ def search(
     why: Annotated[bool, typer.Option("--why", help="Show which arm found it, and what was dropped.")] = False,
 ) -> None:
     """Find the turns and facts that a question is about."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         result = memory.search(
             query,
             limit=limit,
@@ -111,7 +111,7 @@ def facts(
     past: Past = False,
 ) -> None:
     """Show what is held to be true, since when, and in whose words."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         found = memory.facts(about, as_of=as_of, known_at=known_at, predicate=predicate, past=past)
         hint = "" if found else why_nothing(memory, about)
 
@@ -129,7 +129,7 @@ def ask(
     mode: Annotated[AskMode, typer.Option(help="From the base model, retrieval, the weights, or both.")] = AskMode.auto,
 ) -> None:
     """Answer a question, and say what the answer rests on."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         answer = memory.ask(question, mode=mode.value)
 
     def show(out: Console) -> None:
@@ -152,7 +152,7 @@ def context(
     session: Annotated[str | None, typer.Option(help="With this conversation's summary and recent turns.")] = None,
 ) -> None:
     """Show what a model would be shown for a question, and the tokens of each part."""
-    with place.memory() as memory:
+    with place.memory(existing=True) as memory:
         found = memory.context(question, budget=budget, session=session)
 
     def show(out: Console) -> None:

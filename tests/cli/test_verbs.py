@@ -87,6 +87,9 @@ def test_ids_are_whole_on_a_narrow_screen(
 
 def test_where_nothing_is_found_it_says_what_to_do(run: Run, store: Path, tmp_path: Path) -> None:
     nobody = ("--store", tmp_path / "new", "--user", "bo")
+    assert f"no memory is at {tmp_path / 'new'}: name another with --store" in run("search", "cello", *nobody).err
+    assert not (tmp_path / "new").exists(), "what only reads makes no store"
+    run("doctor", *nobody)
     assert "Nothing was taken in for 'bo' in this store; memory-agent ingest" in run("facts", *nobody).out
     assert "memory-agent ingest" in run("search", "cello", *nobody).out
     (tmp_path / "chat.jsonl").write_text("\n".join(json.dumps(row) for row in CHAT))
@@ -102,7 +105,7 @@ def test_where_nothing_is_found_it_says_what_to_do(run: Run, store: Path, tmp_pa
     [
         (("facts",), "--user alice or MEMORY_AGENT_USER"),
         (
-            ("facts", "--user", "ana", "--as-of", "yesterday"),
+            ("facts", "--user", "ana", "--as-of", "yesterday", "--store", "."),
             "'yesterday' is no moment: write 2024, 2024-03, 2024-03-14",
         ),
         (("ingest", "none.jsonl", "--user", "ana"), "cannot read none.jsonl: No such file or directory"),
@@ -242,7 +245,8 @@ def test_backup_and_restore(run: Run, store: Path, tmp_path: Path) -> None:
         (("distill", "--if-due", "--store", "m", "--user", "a"), exits.NOT_DUE),
         (("distill", "--store", "m", "--user", "a"), exits.NOT_DUE),
         (("chat", "hello", "--model", "nonsense", "--store", "m", "--user", "a"), exits.USAGE),
-        (("facts", "--as-of", "someday", "--store", "m", "--user", "a"), exits.USAGE),
+        (("facts", "--as-of", "someday", "--store", ".", "--user", "a"), exits.USAGE),
+        (("facts", "--store", "mistyped", "--user", "a"), exits.NOT_FOUND),
     ],
 )
 def test_exit_codes(run: Run, arguments: tuple[str, ...], code: int) -> None:
