@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help setup demo test lint browser soak bench docs sbom audit release clean
 
 help:
-	@echo "make demo    the whole loop on an example conversation, in about six minutes on two cores"
+	@echo "make demo    the whole loop on an example conversation, in about five minutes on two cores"
 	@echo "make test    lint, types, import rules, tests"
 	@echo "make setup   .venv with everything, for carrying the work on"
 	@echo "make lint    lint, types, import rules"
