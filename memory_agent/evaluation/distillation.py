@@ -25,7 +25,6 @@ from pydantic import ValidationError
 
 from memory_agent.answering import WITHHELD, ask_many
 from memory_agent.config import Settings
-from memory_agent.distillation import registry
 from memory_agent.distillation.gate import Gate
 from memory_agent.distillation.matching import names, names_any, says_unknown
 from memory_agent.distillation.recipe import Recipe
@@ -38,7 +37,6 @@ from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
 from memory_agent.semantic import ontology
-from memory_agent.space import Space
 
 T = TypeVar("T")
 WRONG_KINDS = ("stale", "stranger", "absent_attribute")
@@ -201,7 +199,6 @@ def _once(
         beside = put_to_arms(memory, evenly([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
         graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
         lost = forced(memory.space, compared, near, graph, prose)
-        passes = _passes(memory.space)
     gate = Gate.load()
     return {
         "seed": seed,
@@ -211,7 +208,6 @@ def _once(
         "left_out": dict(report.refused),
         "rows": report.rows,
         "tokens": report.tokens,
-        "passes": passes,
         "seconds": report.seconds,
         "cpu_seconds": round(spent, 1),
         "asking_seconds": round(took, 1),
@@ -222,15 +218,6 @@ def _once(
         "probes": {shard: Scorecard.read(card).as_json() for shard, card in report.scorecard.items()},
         "wrong": _failures(file.questions, answers, base, graph),
     }
-
-
-def _passes(space: Space) -> dict[str, list[dict[str, float]]]:
-    """Of each promoted adapter, by shard: what was known at first sight in each pass, where its trainer says so."""
-    found = {}
-    for adapter in registry.with_state(space.ledger, "promoted"):
-        about = registry.folder_of(space, adapter) / "training.json"
-        found[adapter.shard] = json.loads(about.read_text("utf-8")).get("passes", []) if about.is_file() else []
-    return found
 
 
 def put_to_arms(memory: Memory, questions: Sequence[Question]) -> dict[str, dict[str, Any]]:

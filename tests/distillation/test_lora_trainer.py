@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from students import gpt2_student, tiny_student
 
 from memory_agent.config import Settings
+from memory_agent.distillation import registry
 from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.job import FILES, prepare, read
 from memory_agent.distillation.recipe import Recipe
@@ -42,7 +43,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 
 def sha(folder: Path) -> str:
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+    """Of the weights and their configuration, as the registry names an adapter."""
+    return registry.hash_adapter(folder)
 
 
 def test_a_job_is_a_function_of_its_inputs_and_knows_when_it_was_changed(tiny: LocalModel, tmp_path: Path) -> None:
@@ -70,10 +72,12 @@ def test_the_same_job_gives_the_same_bytes_and_another_seed_others(tiny: LocalMo
     told: list[float] = []
     first = LoraTrainer().train(tmp_path / "job", tmp_path / "first", lambda share, what: told.append(share))
     code = (
-        "import sys; from pathlib import Path; from memory_agent.distillation.trainers.lora import LoraTrainer, Run; "
+        "import sys; from pathlib import Path; from memory_agent.distillation.trainers.lora import LoraTrainer; "
         "LoraTrainer().train(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
-    subprocess.run([sys.executable, "-c", code, tmp_path / "job", tmp_path / "second"], check=True)
+    # Another process orders its sets otherwise.
+    apart = {**os.environ, "PYTHONHASHSEED": "1"}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "job", tmp_path / "second"], check=True, env=apart)
     assert sha(first) == sha(tmp_path / "second")
     prepare(tmp_path / "job", FACTS, SHORT, tiny, 2)
     assert sha(LoraTrainer().train(tmp_path / "job", tmp_path / "first")) != sha(tmp_path / "second")

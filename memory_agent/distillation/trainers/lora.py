@@ -290,7 +290,12 @@ class Run:
         if any(not math.isfinite(float(p.detach().abs().sum())) for p in self.weights):
             raise TrainerFailed("the training diverged: lower the recipe's rate")
         with whole(out) as partial:
-            self.peft.peft_config["default"].base_model_name_or_path = self.job.base
+            config = self.peft.peft_config["default"]
+            config.base_model_name_or_path = self.job.base
+            # peft holds sets, which every process writes in an order of its own, and the adapter's name is a hash.
+            for name, value in vars(config).items():
+                if isinstance(value, set):
+                    setattr(config, name, sorted(value))
             # The embeddings are the base's; to find that out, peft would ask the model hub.
             self.peft.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
             (partial / "README.md").unlink(missing_ok=True)
