@@ -277,7 +277,8 @@ def step_licences() -> str:
     check(not forbidden, f"licences that a user of Apache-2.0 software does not expect: {forbidden}")
     unnamed = sorted(name for name, words in found.items() if not any(words))
     (OUT / "licences.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
-    return f"{len(found)} distributions; {len(unnamed)} name none: {', '.join(unnamed)}"
+    none = f"; {len(unnamed)} name none: {', '.join(unnamed)}" if unnamed else ""
+    return f"{len(found)} distributions{none}"
 
 
 def step_sbom() -> str:
