@@ -166,7 +166,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Memory.open(store, user="alice", embedder=HashEmbedder(384)) as memory:
         memory.forget("t2", reason="asked to")
     backup(store, folder / "work" / "thursday.backup")
-    shutil.copytree(store, folder / "work" / "memory-damaged")
+    # Chroma closes its file behind the handle, and its log may go while it is copied; an index is healed on open.
+    logs = shutil.ignore_patterns("chroma.sqlite3-*")
+    shutil.copytree(store, folder / "work" / "memory-damaged", ignore=logs)
     return folder
 
 
