@@ -151,7 +151,7 @@ class _Asking:
         adapters = [a for a in promoted if registry.is_whole(self.space, a) and a.base == self.student.revision]
         ids = facts_taught(adapters)
         rows = self.space.ledger.select(Fact, Query(ids=ids, where={"retired_at": None})) if ids else []
-        entities = self.space.ledger.select(Entity) if adapters else []
+        entities = self.space.ledger.select(Entity)
         return Router(adapters, {fact.id: fact for fact in rows}, entities)
 
     def counter(self, by_student: bool) -> TokenCounter:

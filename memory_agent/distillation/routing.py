@@ -190,7 +190,7 @@ class Router:
     def route(self, question: str, familiar: Familiar) -> Route:
         """Where the question goes. `familiar(name)` is asked only for full names that the graph does not hold."""
         if not self.adapters:
-            return Route("base", why="no adapter is promoted")
+            return Route("base", (), tuple(self._linked(_words(question))), "no adapter is promoted")
         words = _words(question)
         linked = self._linked(words)
         taught = list(dict.fromkeys(self.by_entity[id].id for id in linked if id in self.by_entity))

@@ -55,6 +55,12 @@ def test_only_promoted_adapters_answer(memory: Memory, promoted: Adapter, state:
     assert answer.text == ask(memory.space, LINKED, mode="base").text
 
 
+def test_before_anything_is_distilled_what_the_graph_knows_is_looked_up(memory: Memory) -> None:
+    about, general = ask_many(memory.space, [LINKED, GENERAL[0]], "auto")
+    assert (about.mode, about.note) == ("retrieval", "it is about the asker's own world")
+    assert general.text == ask(memory.space, GENERAL[0], mode="base").text
+
+
 def test_an_adapter_of_another_base_or_without_files_does_not_answer(memory: Memory, promoted: Adapter) -> None:
     with memory.space.ledger.transaction() as tx:
         tx.put(promoted.model_copy(update={"base": "another"}))
