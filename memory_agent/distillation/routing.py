@@ -189,10 +189,10 @@ class Router:
 
     def route(self, question: str, familiar: Familiar) -> Route:
         """Where the question goes. `familiar(name)` is asked only for full names that the graph does not hold."""
-        if not self.adapters:
-            return Route("base", (), tuple(self._linked(_words(question))), "no adapter is promoted")
         words = _words(question)
         linked = self._linked(words)
+        if not self.adapters:
+            return Route("base", (), tuple(linked), "no adapter is promoted")
         taught = list(dict.fromkeys(self.by_entity[id].id for id in linked if id in self.by_entity))
         if taught:
             by_id = {adapter.id: adapter for adapter in self.adapters}
