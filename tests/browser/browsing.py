@@ -225,6 +225,15 @@ def go(page: Page, to: str) -> None:
     page.wait_for_selector("#main:not([aria-busy])")
 
 
+def slide(page: Page, id: str, value: int) -> None:
+    """Move the slider of that id."""
+    page.evaluate(
+        "([id, value]) => { const s = document.getElementById(id); s.value = value;"
+        " s.dispatchEvent(new Event('input')) }",
+        [id, value],
+    )
+
+
 def unfold(page: Page) -> None:
     """Open the first quote in its conversation; a panel that is drawn once more meanwhile has it closed again."""
     button, mark = page.locator("button:text-is('in the conversation')").first, page.locator(".around mark").first

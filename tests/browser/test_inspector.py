@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import AXE, KEY, PATIENCE, USER, Served, Watched, go, look_closely, populate, shot, unfold
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from browsing import AXE, KEY, PATIENCE, USER, Served, Watched, go, look_closely, populate, shot, slide, unfold
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from memory_agent.exchange import lines
 from memory_agent.records import Adapter, Entity, Fact
@@ -31,14 +31,6 @@ def until(page: Page, holds: Callable[[list[list[Any]]], bool], why: str = "") -
         assert time.monotonic() < end, (why, drawn)
         page.wait_for_timeout(50)
     return drawn
-
-
-def slide(page: Page, id: str, value: int) -> None:
-    page.evaluate(
-        "([id, value]) => { const s = document.getElementById(id); s.value = value;"
-        " s.dispatchEvent(new Event('input')) }",
-        [id, value],
-    )
 
 
 def test_time_passes_and_nothing_moves(page: Page) -> None:
@@ -189,6 +181,20 @@ def test_a_correction_and_a_forgetting_go_through_the_ledger(page: Page, served:
     expect(page.locator("tbody")).to_contain_text("forget")
     expect(page.locator("body")).to_contain_text("the chain is whole")
     shot(page, "audit")
+
+
+def test_a_page_whose_data_come_late_does_not_cover_the_next_one(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/inspect/weights*", lambda route: held.append(route))
+    with page.expect_request("**/inspect/weights*"):
+        page.evaluate("location.hash = '#/memories'")
+    go(page, "audit")
+    with page.expect_response("**/inspect/weights*"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("h1")).to_have_text("Audit")
+    go(page, "memories")
+    expect(page.locator("h1")).to_have_text("Memories")
 
 
 def test_turns_come_in_the_pages_go_out_and_everything_can_be_deleted(

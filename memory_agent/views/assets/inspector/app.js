@@ -8,6 +8,7 @@
     ["context", "Context", root.ContextPage.show, "context"], ["runs", "Runs", root.RunsPage.show, "runs"], ["audit", "Audit", root.AuditPage.show, "audit"],
   ];
   const SHOWS = new Map([...PAGES.map(([name, , show]) => [name, show]), ["record", root.MemoriesPage.record]]);
+  const LEFT = new Error("another page was asked for meanwhile");
   let leave = null, turn = 0;
 
   const route = () => {
@@ -19,15 +20,17 @@
     const [name, rest] = route(), mine = ++turn;
     const place = document.getElementById("main");
     if (leave) { leave(); leave = null; }
+    // A page draws when its data have come; by then the reader may have gone on, and it must not cover the next one.
+    const put = (...children) => { if (mine !== turn) throw LEFT; fill(place, ...children); };
     place.setAttribute("aria-busy", "true");
     document.body.dataset.page = name;
     for (const a of document.querySelectorAll("#tabs a")) {
       if (a.dataset.page === (name === "record" ? "memories" : name)) a.setAttribute("aria-current", "page"); else a.removeAttribute("aria-current");
     }
     document.title = `${PAGES.find(([one]) => one === name) ? PAGES.find(([one]) => one === name)[1] : "Record"} · ${Source.title || "memory inspector"}`;
-    const waiting = setTimeout(() => { if (mine === turn) fill(place, h("div.page", {}, Parts.wait())); }, 150);
+    const waiting = setTimeout(() => { if (mine === turn) put(h("div.page", {}, Parts.wait())); }, 150);
     try {
-      const left = await SHOWS.get(name)(place, rest);
+      const left = await SHOWS.get(name)(put, rest);
       if (mine === turn) leave = left || null; else if (left) left();
       // Whoever went there by a link within the page reads on from its beginning, not from a place that is gone.
       if (mine === turn && mine > 1) {
@@ -36,7 +39,7 @@
         say(document.title);
       }
     } catch (error) {
-      fill(place, h("div.page", {}, h("h1", {}, "This cannot be shown"), h("p.bad", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/graph" }, "To the graph"))));
+      if (mine === turn) put(h("div.page", {}, h("h1", {}, "This cannot be shown"), h("p.bad", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/graph" }, "To the graph"))));
     } finally {
       clearTimeout(waiting);
       if (mine === turn) place.removeAttribute("aria-busy");

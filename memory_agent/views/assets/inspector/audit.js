@@ -7,7 +7,7 @@
 
   const HEADS = ["When", "Who", "What", "Records", "Detail", "Hash"];
 
-  async function show(place) {
+  async function show(put) {
     const entries = await Source.get("audit");
     const body = h("tbody", {}), count = h("p.soft", { role: "status" });
     let words = "", most = STEP;
@@ -19,7 +19,7 @@
       fill(body, found.slice(0, most).map((entry) => Parts.row(entry.holds ? "" : "broken", HEADS, [minute(entry.at), entry.actor, entry.action, ids(entry.ids), entry.detail, h("code", { title: entry.digest }, entry.digest.slice(0, 10))])));
       more.hidden = found.length <= most;
     }
-    fill(place, h("div.page", {}, h("h1", {}, "Audit"), h("p.soft", {}, "Who changed what, and when. Ids and hashes, never content; each entry's hash covers the one before."),
+    put(h("div.page", {}, h("h1", {}, "Audit"), h("p.soft", {}, "Who changed what, and when. Ids and hashes, never content; each entry's hash covers the one before."),
       Source.live ? actions() : null,
       entries.length ? [h("div.filters", { role: "search" }, h("label.field", {}, h("span", {}, "Find"), h("input", { type: "search", on: { input: (event) => { words = event.target.value.toLowerCase(); draw(); } } }))), count,
         Parts.table("audit", "Audit entries", HEADS, body), more] : Parts.empty("Nothing was changed yet", "Every change of this memory will stand here.")));

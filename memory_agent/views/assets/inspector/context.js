@@ -7,8 +7,8 @@
   const HITS = ["Rank", "What", "Score", "Arms"];
   const kept = { question: "", budget: 800 };
 
-  async function show(place) {
-    if (!Source.live) { fill(place, h("div.page", {}, h("h1", {}, "Context"), h("p", {}, "An exported page cannot ask; run ", h("code", {}, "memory-agent inspect"), "."))); return; }
+  async function show(put) {
+    if (!Source.live) { put(h("div.page", {}, h("h1", {}, "Context"), h("p", {}, "An exported page cannot ask; run ", h("code", {}, "memory-agent inspect"), "."))); return; }
     const question = h("input", { type: "search", required: true, value: kept.question, placeholder: "Where does she live?" });
     const budget = h("input", { type: "number", min: 1, max: 100000, value: kept.budget });
     const out = h("div", { "aria-live": "polite" }), answers = h("div", { "aria-live": "polite" });
@@ -20,7 +20,7 @@
       catch (error) { fill(out, h("p.bad", { role: "alert" }, error.message)); }
     };
     const four = h("button", { type: "button", on: { click: () => question.reportValidity() && modes(answers, question.value, MODES) } }, "Ask in four modes");
-    fill(place, h("div.page", {}, h("h1", {}, "Context"), h("form.filters", { on: { submit: ask } },
+    put(h("div.page", {}, h("h1", {}, "Context"), h("form.filters", { on: { submit: ask } },
       h("label.field.grow", {}, h("span", {}, "Question"), question), h("label.field", {}, h("span", {}, "Tokens at most"), budget), h("button.primary", { type: "submit" }, "Show the context"), four), answers, out));
     fill(out, h("p.soft", {}, "Shows the text that a model would be given for a question, what it costs in tokens, and how each line was found. “Ask in four modes” has the small model answer it, with and without that text and with and without what it was taught."));
   }

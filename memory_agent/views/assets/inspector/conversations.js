@@ -1,15 +1,15 @@
 // Conversations: sessions, their turns, what was read in each and what was refused, with the reason.
 "use strict";
 (function (root) {
-  const { h, fill, day, minute, many, link } = root.Dom;
+  const { h, day, minute, many, link } = root.Dom;
   const { Source, Parts } = root;
 
-  async function show(place, [name, turn]) {
+  async function show(put, [name, turn]) {
     const sessions = await Source.get("sessions");
-    if (!sessions.length) { fill(place, h("div.page", {}, h("h1", {}, "Conversations"), Parts.empty("Nothing was said yet", "Turns appear here as soon as they are taken in.", Source.live ? [link(["audit"], "Take turns in"), " from a file, or talk: ", h("code", {}, "memory-agent chat")] : ""))); return; }
+    if (!sessions.length) { put(h("div.page", {}, h("h1", {}, "Conversations"), Parts.empty("Nothing was said yet", "Turns appear here as soon as they are taken in.", Source.live ? [link(["audit"], "Take turns in"), " from a file, or talk: ", h("code", {}, "memory-agent chat")] : ""))); return; }
     const chosen = name || sessions[0].name;
     const session = await Source.get("session", chosen);
-    fill(place, h("div.page", {}, h("h1", {}, "Conversations"), h("div.split", {},
+    put(h("div.page", {}, h("h1", {}, "Conversations"), h("div.split", {},
       h("nav.list", { "aria-label": "Sessions" }, h("ul", {}, sessions.map((one) => h("li", {}, h("a", { href: `#/conversations/${encodeURIComponent(one.name)}`, "aria-current": one.name === chosen ? "page" : null },
         h("b", {}, h("bdi", {}, one.name)), h("small", {}, told(one))))))),
       h("section.turns", { "aria-label": `Session ${chosen}` }, h("h2", {}, h("bdi", {}, chosen)),

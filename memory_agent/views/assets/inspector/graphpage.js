@@ -7,24 +7,24 @@
   const kept = { off: new Set(), past: true, words: "", when: null, known: Moments.NOW, scope: { kind: "all" }, everything: false, chosen: null };
   let page = null;
 
-  async function show(place, [kind, id]) {
+  async function show(put, [kind, id]) {
     const data = await Source.get("graph");
-    if (!data.facts.length) { nothing(place); return null; }
+    if (!data.facts.length) { nothing(put); return null; }
     if (page) page.close();
-    page = new Page(data, place);
+    page = new Page(data, put);
     if (kind === "around" && id) page.enter({ kind: "node", id });
     else if (kind === "fact" && id) page.chooseFact(id);
     return () => { page.close(); page = null; };
   }
 
-  function nothing(place) {
+  function nothing(put) {
     const told = [Source.lead, "What this memory knows is drawn here once turns were taken in and consolidated.",
       Source.live ? ["Take a file in under ", link(["audit"], "Audit"), ", then consolidate it under ", link(["runs"], "Runs"), ". Or talk: ", h("code", {}, "memory-agent chat")] : null];
-    fill(place, h("div.page", {}, h("h1", {}, "Graph"), Parts.empty("Nothing is known yet", ...told.filter(Boolean))));
+    put(h("div.page", {}, h("h1", {}, "Graph"), Parts.empty("Nothing is known yet", ...told.filter(Boolean))));
   }
 
   class Page {
-    constructor(data, place) {
+    constructor(data, put) {
       this.data = data;
       this.canvas = h("div.canvas", { id: "canvas", tabindex: 0, role: "application", "aria-roledescription": "graph",
         "aria-label": "Graph. Arrow keys go from node to node, Enter opens, F shows what is near, Escape goes back, plus and minus zoom.",
@@ -39,7 +39,7 @@
       const tools = h("div.tools", {},
         this.tool("+", "Nearer", () => this.drawing.zoom(1.3)), this.tool("−", "Further", () => this.drawing.zoom(1 / 1.3)),
         this.tool("⤢", "Show all of it", () => this.drawing.fit()));
-      fill(place, h("div.graph", {},
+      put(h("div.graph", {},
         this.rail(), h("section.stage", { "aria-label": "Drawing" }, this.crumbs, this.canvas, this.empty, tools, this.times()), this.panel));
       this.drawing = new Drawing(this.canvas, data, { choose: (what) => this.choose(what), enter: (what) => this.enter(what) });
       this.drawing.view = this.view();

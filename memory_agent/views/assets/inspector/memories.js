@@ -17,13 +17,13 @@
     return why ? `not taught: ${weights.reasons[why] || why}` : "may be taught";
   }
 
-  async function show(place) {
+  async function show(put) {
     const [data, weights] = await Promise.all([Source.get("graph"), Source.get("weights")]);
     const names = new Map(data.nodes.map((node) => [node.id, node.name]));
     const taught = new Set(weights.taught);
     const rows = data.facts.filter((fact) => fact.retired === null).map((fact) => ({ fact, about: names.get(fact.subject) || "", sources: fact.sources.length, weights: inWeights(fact, weights, taught) }));
     if (!rows.length) {
-      fill(place, h("div.page", {}, h("h1", {}, "Memories"), Parts.empty("Nothing is known yet", "Facts appear here once turns were taken in and consolidated.", Source.live ? [link(["audit"], "Take turns in"), ", then ", link(["runs"], "consolidate"), "."] : "")));
+      put(h("div.page", {}, h("h1", {}, "Memories"), Parts.empty("Nothing is known yet", "Facts appear here once turns were taken in and consolidated.", Source.live ? [link(["audit"], "Take turns in"), ", then ", link(["runs"], "consolidate"), "."] : "")));
       return;
     }
     const body = h("tbody", {}), count = h("p.soft", { role: "status" }), more = h("button", { type: "button", on: { click: () => { kept.most += STEP; draw(); } } }, "Show more");
@@ -48,7 +48,7 @@
       options.map(([key, word]) => h("option", { value: key, selected: kept[name] === key }, word))));
     const some = (list) => [["", "any"], ...[...new Set(list)].sort().map((word) => [word, word])];
     const sorting = h("select", { on: { change: () => { kept.by = sorting.value; kept.down = false; draw(); } } }, HEADS.map(([by, word]) => h("option", { value: by }, word.toLowerCase())));
-    fill(place, h("div.page", {}, h("h1", {}, "Memories"),
+    put(h("div.page", {}, h("h1", {}, "Memories"),
       h("div.filters", { role: "search" }, h("label.field", {}, h("span", {}, "Find"), h("input", { type: "search", value: kept.words, on: { input: (event) => { kept.words = event.target.value; kept.most = STEP; draw(); } } })),
         select("cls", "Class", some(rows.map((r) => r.fact.cls))), select("status", "Status", some(rows.map((r) => r.fact.status))),
         select("taught", "Weights", [["", "any"], ["known", "known by heart"], ["may", "may be taught"], ["not", "not taught"]]), h("label.field.narrow", {}, h("span", {}, "Sorted by"), sorting)), count,
@@ -56,13 +56,13 @@
     draw();
   }
 
-  async function record(place, [id]) {
+  async function record(put, [id]) {
     const found = await Source.get("record", id);
     const graph = await Source.get("graph");
     const sources = found.sources.map((s) => [s.episode, s.start, s.end, s.quote, s.speaker, s.day]);
     const section = (title, ...rest) => h("section", {}, h("h2", {}, title), ...rest);
     const fact = found.kind === "fact";
-    fill(place, h("div.page.record", {},
+    put(h("div.page.record", {},
       h("p.mini", {}, link(["memories"], "← Memories")),
       h("h1", {}, h("bdi", {}, found.title)), h("p.soft", {}, found.kind, " ", h("code", {}, id)),
       Source.live && found.can.length ? h("p.buttons", {}, actions(found, id)) : null,

@@ -6,7 +6,7 @@
 
   const PROBE = ["Probe", "", "Share", "Of", "Gate", "Verdict"];
 
-  async function show(place, [id]) {
+  async function show(put, [id]) {
     const { runs, adapters } = await Source.get("runs");
     const chosen = id || (runs[0] && runs[0].id);
     const run = chosen ? await Source.get("run", chosen) : null;
@@ -14,7 +14,7 @@
       const some = runs.filter((one) => one.job === job);
       return [h("h2", {}, title), some.length ? h("ul", {}, some.map((one) => h("li", {}, h("a", { href: `#/runs/${encodeURIComponent(one.id)}`, "aria-current": one.id === chosen ? "page" : null }, h("b", {}, minute(one.start)), " ", h(`span.badge.${one.state}`, {}, one.state), h("small", {}, summary(one)))))) : h("p.soft", {}, job === "consolidate" ? "None yet: turns are read by the first." : "None yet: facts are put into weights by the first.")];
     };
-    fill(place, h("div.page", {}, h("h1", {}, "Runs"), Source.live ? doing() : null, h("div.split", {},
+    put(h("div.page", {}, h("h1", {}, "Runs"), Source.live ? doing() : null, h("div.split", {},
       h("nav.list", { "aria-label": "Runs" }, listed("consolidate", "Consolidations"), listed("distill", "Distillations")),
       h("section", { "aria-label": "This run" }, run && run.run ? (run.run.job === "consolidate" ? consolidation(run) : distillation(run, adapters)) : h("p.soft", {}, "No run yet.")))));
   }
