@@ -150,7 +150,8 @@ def security(
 
 def distill(
     place: Place,
-    facts: Annotated[Path, typer.Option(help="Facts to teach, and questions of each kind.")],
+    facts: Annotated[Path | None, typer.Option(help="File of facts to teach, and questions of each kind.")] = None,
+    invent: Annotated[int | None, typer.Option(min=1, help="In place of a file: so many invented facts.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many times, each with a seed of its own.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
     recipe: RecipeOptions = None,
@@ -159,16 +160,21 @@ def distill(
     prose: Annotated[
         Path | None, typer.Option(help="Text to measure perplexity on, the adapter forced on; else the gate's.")
     ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep the memory in this folder; call again after a kill.")] = None,
     page: Page = None,
 ) -> None:
     """Measure what a small model knows after distillation, and what it lost."""
     from memory_agent.evaluation import distillation as evaluation
     from memory_agent.evaluation import taught
+    from memory_agent.evaluation.invented import invented
 
+    if (facts is None) == (invent is None):
+        raise InvalidInput("name a file with --facts, or a number of facts with --invent")
+    told = evaluation.FactFile.load(facts) if facts else invented(invent or 0)
     with place.progress("Measuring") as progress:
         found = evaluation.run(
-            facts, seeds=tuple(range(first, first + seeds)), recipe=pairs.recipe(recipe), trainer=trainer, arms=arms,
-            prose=reading.text_of(prose) if prose else "", progress=progress,
+            told, seeds=tuple(range(first, first + seeds)), recipe=pairs.recipe(recipe), trainer=trainer, arms=arms,
+            prose=reading.text_of(prose) if prose else "", keep=keep, progress=progress,
         )  # fmt: skip
     _keep(page, lambda one: taught.report({"now": one}), found)
     _emit(place, found)

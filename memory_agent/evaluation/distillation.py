@@ -12,12 +12,14 @@ stands under "gate".
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +35,7 @@ from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.forced import forced
+from memory_agent.folders import whole_file
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
@@ -43,6 +46,8 @@ WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 """Kinds whose rate is the share of wrong values given."""
 ARMS: tuple[Mode, ...] = ("base", "retrieval", "adapter", "both")
 ASKED_OF_ARMS = ("paraphrase", "inverse")
+_NOTE = "run.sha256"
+"""What a kept folder was made for."""
 IDK_KINDS = (*WRONG_KINDS, "paraphrase", "inverse")
 
 
@@ -69,6 +74,7 @@ class Question(Record):
 class FactFile(Record):
     """Facts to teach, and what to ask afterwards."""
 
+    name: str = ""
     facts: tuple[StatedFact, ...]
     questions: tuple[Question, ...]
 
@@ -76,7 +82,8 @@ class FactFile(Record):
     def load(cls, path: Path) -> FactFile:
         """Read a file. Raises InvalidInput, naming it and the first thing wrong, when it has another shape."""
         try:
-            return cls.model_validate(json.loads(path.read_text("utf-8")))
+            read = cls.model_validate(json.loads(path.read_text("utf-8")))
+            return read.model_copy(update={"name": path.name})
         except (OSError, ValueError, ValidationError) as error:
             raise InvalidInput(f"{path} is no file of facts and questions: {error}") from error
 
@@ -126,13 +133,14 @@ def teach(memory: Memory, facts: Sequence[StatedFact], session: str = "stated") 
 
 
 def run(
-    facts_file: str | Path,
+    facts: str | Path | FactFile,
     seeds: Sequence[int] = (0,),
     student: str | None = None,
     recipe: Recipe | None = None,
     trainer: str | None = None,
     arms: int = 40,
     prose: str = "",
+    keep: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Teach the file's facts and ask its questions, once for each seed; the medians over seeds, and each one's figures.
@@ -150,9 +158,12 @@ def run(
     `forced` holds what is lost where the adapter is forced on and the router left out (evaluation/forced.py): the
     highest value of each figure over shards and seeds; `prose` is the text its perplexity is taken on, else the gate's.
 
-    Raises InvalidInput when the file has another shape, and what training raises.
+    With `keep` each seed's memory lives in a folder of that one, and the same call goes on where a killed one was:
+    after the last whole pass of the training. Seconds are then the last process's.
+
+    Raises InvalidInput when the file has another shape or `keep` holds another run, and what training raises.
     """
-    file = FactFile.load(Path(facts_file))
+    file = facts if isinstance(facts, FactFile) else FactFile.load(Path(facts))
     if not seeds:
         raise InvalidInput("name at least one seed")
     runs = []
@@ -162,9 +173,11 @@ def run(
             if progress:
                 progress((n + share) / len(seeds), f"seed {seed}: {doing}" if len(seeds) > 1 else doing)
 
-        runs.append(_once(file, Settings.load(student=student, trainer=trainer), seed, recipe, arms, prose, passed_on))
+        settings = Settings.load(student=student, trainer=trainer)
+        with _home(keep, file, seed, recipe) as home:
+            runs.append(_once(file, home, settings, seed, recipe, arms, prose, passed_on))
     return {
-        "file": Path(facts_file).name,
+        "file": file.name,
         "facts": len(file.facts),
         "seeds": list(seeds),
         "kinds": {kind: _median([one["kinds"][kind] for one in runs]) for kind in runs[0]["kinds"]},
@@ -177,15 +190,36 @@ def run(
     }
 
 
+@contextmanager
+def _home(keep: Path | None, file: FactFile, seed: int, recipe: Recipe | None) -> Iterator[Path]:
+    """Where one seed's memory lives: in the folder `keep`, or in one that is deleted at the end."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder:
+            yield Path(folder)
+        return
+    home, called = keep / f"seed-{seed}", [file.model_dump(mode="json"), recipe and recipe.model_dump(mode="json")]
+    digest = hashlib.sha256(json.dumps(called, sort_keys=True).encode()).hexdigest()
+    note = home / _NOTE
+    if note.exists() and note.read_text("utf-8") != digest:
+        raise InvalidInput(f"{home} holds a run on other facts or by another recipe; name another folder")
+    home.mkdir(parents=True, exist_ok=True)
+    whole_file(note, digest)
+    yield home / "memory"
+
+
 def _once(
-    file: FactFile, settings: Settings, seed: int, recipe: Recipe | None, arms: int, prose: str, progress: Progress
+    file: FactFile,
+    home: Path,
+    settings: Settings,
+    seed: int,
+    recipe: Recipe | None,
+    arms: int,
+    prose: str,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Teach and ask with one seed, in a store of its own that is deleted afterwards."""
+    """Teach and ask with one seed, in a store of its own."""
     options = Options(policy=Policy(teach=kept_out(file.facts)), gate=Gate(thresholds={}))
-    with (
-        tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder,
-        Memory.open(folder, user="evaluation", settings=settings) as memory,
-    ):
+    with Memory.open(home, user="evaluation", settings=settings) as memory:
         teach(memory, file.facts)
         spent = time.process_time()
         report = distill(memory.space, recipe=recipe, seed=seed, options=options, progress=progress)
