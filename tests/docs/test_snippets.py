@@ -68,6 +68,10 @@ MADE_UP = re.compile(r"\bfact_[0-9a-f]{4}\b|\b3f9c\.\.\.")
 """Ids that no memory has: such a line has to say so, by the exit code for it."""
 
 
+LOGS = shutil.ignore_patterns("chroma.sqlite3-*")
+"""Chroma closes its file behind the handle, so its log may go while it is copied; an index is healed on open."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One command of a page: what its shell would hand to it."""
@@ -166,9 +170,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Memory.open(store, user="alice", embedder=HashEmbedder(384)) as memory:
         memory.forget("t2", reason="asked to")
     backup(store, folder / "work" / "thursday.backup")
-    # Chroma closes its file behind the handle, and its log may go while it is copied; an index is healed on open.
-    logs = shutil.ignore_patterns("chroma.sqlite3-*")
-    shutil.copytree(store, folder / "work" / "memory-damaged", ignore=logs)
+    shutil.copytree(store, folder / "work" / "memory-damaged", ignore=LOGS)
     return folder
 
 
@@ -179,7 +181,7 @@ Shell = Callable[[Line], tuple[int, str]]
 def run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     """A line in a copy of the world: its exit code and what it wrote. The embedder is one of hashes, made once."""
     here = tmp_path / "world"
-    shutil.copytree(world, here)
+    shutil.copytree(world, here, ignore=LOGS)
     monkeypatch.chdir(here / "work")
     monkeypatch.setenv("MEMORY_AGENT_CACHE", str(CACHE))  # what was converted once is not converted again
     monkeypatch.setenv("HOME", str(here / "home"))
