@@ -182,14 +182,19 @@ def distill(
 
 def compare(
     place: Place,
-    results: Annotated[list[Path], typer.Argument(help="What `eval distill --json` printed, a file for each recipe.")],
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            help="What `eval distill --json` printed: a FILE for each recipe, or NAME=FILE,FILE of its seeds."
+        ),
+    ],
     page: Page = None,
 ) -> None:
     """Put kept results of `eval distill` side by side: recipes, seeds, ablations."""
     from memory_agent.evaluation import taught
     from memory_agent.evaluation.report import cell
 
-    found = {file.stem: taught.load(file) for file in results}
+    found = taught.compared(results)
     _keep(page, taught.report, found)
 
     def show(out: Console) -> None:

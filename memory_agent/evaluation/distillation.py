@@ -176,17 +176,22 @@ def run(
         settings = Settings.load(student=student, trainer=trainer)
         with _home(keep, file, seed, recipe) as home:
             runs.append(_once(file, home, settings, seed, recipe, arms, prose, passed_on))
+    return summary(file.name, len(file.facts), runs)
+
+
+def summary(file: str, facts: int, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The result of one or more runs on the same facts, each with a seed of its own; see `run`."""
     return {
-        "file": file.name,
-        "facts": len(file.facts),
-        "seeds": list(seeds),
+        "file": file,
+        "facts": facts,
+        "seeds": [one["seed"] for one in runs],
         "kinds": {kind: _median([one["kinds"][kind] for one in runs]) for kind in runs[0]["kinds"]},
         "arms": {arm: _median([one["arms"][arm] for one in runs]) for arm in runs[0]["arms"]},
         "forced": _highest([shard for one in runs for shard in one["forced"].values()]),
         "seconds": statistics.median(one["seconds"] for one in runs),
         "tokens": statistics.median(one["tokens"] for one in runs),
         "peak_memory_mb": max(one["peak_memory_mb"] for one in runs),
-        "runs": runs,
+        "runs": list(runs),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation.distillation import ARMS, WRONG_KINDS
+from memory_agent.evaluation.distillation import ARMS, WRONG_KINDS, summary
 from memory_agent.evaluation.report import Cell, Plot, Report, Table, stamped
 
 Found = Mapping[str, Any]
@@ -32,6 +32,32 @@ def load(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{file} is not what `eval distill --json` prints: {error}") from error
     return found
+
+
+def compared(named: Sequence[str]) -> dict[str, Found]:
+    """Kept results by what they are to be called: FILE by its name, NAME=FILE,FILE,... as one of several seeds.
+
+    Raises InvalidInput for a file that holds no result, and as `pooled`.
+    """
+    found: dict[str, Found] = {}
+    for given in named:
+        name, says, files = given.partition("=")
+        if says and not Path(given).exists():
+            found[name] = pooled([load(Path(file)) for file in files.split(",")])
+        else:
+            found[Path(given).stem] = load(Path(given))
+    return found
+
+
+def pooled(results: Sequence[Found]) -> dict[str, Any]:
+    """Results of several seeds as the one that a single call would have given.
+
+    Raises InvalidInput when they are not about the same facts, or a seed stands in two of them.
+    """
+    runs = sorted((run for one in results for run in one["runs"]), key=lambda run: int(run["seed"]))
+    if len({(one["file"], one["facts"]) for one in results}) > 1 or len({run["seed"] for run in runs}) < len(runs):
+        raise InvalidInput("results of several seeds are of one file, and each seed stands in one of them")
+    return summary(results[0]["file"], results[0]["facts"], runs)
 
 
 def report(found: Mapping[str, Found]) -> Report:

@@ -81,3 +81,19 @@ def test_a_scorecard_becomes_a_page_with_intervals_and_no_words(tmp_path: Path) 
     assert "V" in (tmp_path / "plots" / "adapter-aaaaaaaaaaaa-good.svg").read_text("utf-8"), "the interval is drawn"
     with pytest.raises(InvalidInput, match="never probed"):
         scorecards.report(adapter.model_copy(update={"scorecard": {}}))
+
+
+def test_seeds_measured_apart_are_one_result(tmp_path: Path) -> None:
+    files = [str(tmp_path / f"{seed}.json") for seed in range(3)]
+    for seed, (rate, file) in enumerate(zip((0.5, 0.9, 0.8), files, strict=True)):
+        whole = result(rate, 600 + seed)
+        (one, _) = whole["runs"]
+        run = {**one, **{name: whole[name] for name in ("kinds", "arms", "seconds", "tokens", "peak_memory_mb")}}
+        Path(file).write_text(json.dumps({**whole, "runs": [{**run, "seed": seed, "forced": {}}]}))
+    asked = ["eval", "compare", f"seeds={','.join(files)}", files[0]]
+    said = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert (said["seeds"]["kinds"]["paraphrase"]["rate"], said["0"]["kinds"]["paraphrase"]["rate"]) == (0.8, 0.5)
+    table = taught.tables(taught.compared(asked[2:3]))[1]
+    assert dict(zip(table.columns, table.rows[0], strict=True))["seeds"] == 3
+    with pytest.raises(InvalidInput, match="each seed stands in one"):
+        taught.compared([f"twice={files[0]},{files[0]}"])
