@@ -49,10 +49,11 @@ def test_a_folder_that_vanished_is_an_empty_index(index: ChromaIndex) -> None:
 def test_a_damaged_database_is_dropped_and_filled_anew(index: ChromaIndex, caplog: pytest.LogCaptureFixture) -> None:
     fill(index.space("default/alice"))
     index.close()
-    end = time.monotonic() + 60
-    while (index.folder / "chroma.sqlite3-wal").exists():  # until Chroma has closed it holds all pages
-        assert time.monotonic() < end
+    end = time.monotonic() + 5
+    while (index.folder / "chroma.sqlite3-wal").exists() and time.monotonic() < end:
         time.sleep(0.05)
+    for log in index.folder.glob("chroma.sqlite3-*"):  # left where two connections close at once; it holds all pages
+        log.unlink()
     (index.folder / "chroma.sqlite3").write_bytes(b"nonsense" * 4000)
     space = index.space("default/alice")
     assert space.state() is None
