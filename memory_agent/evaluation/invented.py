@@ -52,13 +52,17 @@ def _lives(rng: random.Random) -> Iterator[list[StatedFact]]:
     people = [f"{first} {last}" for first in words("first_names") for last in words("family_names")]
     rng.shuffle(people)
     for person in people:
-        life = []
+        life: list[StatedFact] = []
+        moved = False
         for predicate in PREDICATES:
             if rng.random() > _KNOWN:
                 continue
             before, now = rng.sample(_values(predicate), 2)
             changed = predicate in CHANGING and rng.random() < _CHANGED
-            life.append(_stated(person, predicate, now, _SINCE if changed else _BEFORE))
+            # Who has changed the employer is asked what the new job is: of the old one the graph would doubt it.
+            moved |= changed and predicate == "works_at"
+            anew = changed or (moved and predicate == "occupation")
+            life.append(_stated(person, predicate, now, _SINCE if anew else _BEFORE))
             if changed:
                 life.append(_stated(person, predicate, before, _BEFORE, _SINCE))
         yield life

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from memory_agent.cli.main import app
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation.distillation import run
+from memory_agent.evaluation.distillation import run, teach
 from memory_agent.evaluation.invented import CHANGING, invented
+from memory_agent.memory import Memory
 from memory_agent.semantic.ontology import load
+from memory_agent.testing import HashEmbedder
 
 SMALL = {"epochs": 1, "forward_forms": 1, "fewest_unknown": 4, "replay_prompts": 4, "opener_rows": 0, "text_every": 0}
 
@@ -52,6 +54,16 @@ def test_a_value_that_changed_is_asked_for_as_stale() -> None:
         assert load()[fact.predicate].name in CHANGING
         asked = [q for q in file.questions if q.kind == "stale" and fact.subject in q.question]
         assert any(q.wrong == (fact.object,) and q.answers for q in asked)
+
+
+def test_what_stands_in_the_file_stands_in_the_graph(tmp_path: Path) -> None:
+    facts = invented(300).facts
+    with Memory.open(tmp_path / "store", user="eval", embedder=HashEmbedder(64)) as memory:
+        teach(memory, facts)
+        status = {(fact.subject, fact.predicate, fact.object): fact.status for fact in memory.facts(past=True)}
+    for fact in facts:
+        wanted = "current" if fact.valid_to is None else "superseded"
+        assert status[fact.subject, fact.predicate, fact.object] == wanted, fact
 
 
 def test_more_than_there_are_names_for_is_refused() -> None:
