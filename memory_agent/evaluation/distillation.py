@@ -12,7 +12,6 @@ stands under "gate".
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 import sys
@@ -35,7 +34,7 @@ from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.forced import forced
-from memory_agent.folders import whole_file
+from memory_agent.evaluation.kept import claim
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
 from memory_agent.records import Answer, Episode, Mode, PartialDate, Record, Turn
@@ -46,8 +45,6 @@ WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 """Kinds whose rate is the share of wrong values given."""
 ARMS: tuple[Mode, ...] = ("base", "retrieval", "adapter", "both")
 ASKED_OF_ARMS = ("paraphrase", "inverse")
-_NOTE = "run.sha256"
-"""What a kept folder was made for."""
 IDK_KINDS = (*WRONG_KINDS, "paraphrase", "inverse")
 
 
@@ -60,6 +57,19 @@ class StatedFact(Record):
     text: str
     valid_from: PartialDate | None = None
     valid_to: PartialDate | None = None
+
+    @classmethod
+    def said(
+        cls,
+        subject: str,
+        predicate: str,
+        object: str,
+        since: PartialDate | None = None,
+        until: PartialDate | None = None,
+    ) -> StatedFact:
+        """A fact in the sentence that the ontology has for it."""
+        text = ontology.load().statement(subject, predicate, object)
+        return cls(subject=subject, predicate=predicate, object=object, text=text, valid_from=since, valid_to=until)
 
 
 class Question(Record):
@@ -202,13 +212,8 @@ def _home(keep: Path | None, file: FactFile, seed: int, recipe: Recipe | None) -
         with tempfile.TemporaryDirectory(prefix="memory-agent-eval-") as folder:
             yield Path(folder)
         return
-    home, called = keep / f"seed-{seed}", [file.model_dump(mode="json"), recipe and recipe.model_dump(mode="json")]
-    digest = hashlib.sha256(json.dumps(called, sort_keys=True).encode()).hexdigest()
-    note = home / _NOTE
-    if note.exists() and note.read_text("utf-8") != digest:
-        raise InvalidInput(f"{home} holds a run on other facts or by another recipe; name another folder")
-    home.mkdir(parents=True, exist_ok=True)
-    whole_file(note, digest)
+    home = keep / f"seed-{seed}"
+    claim(home, facts=file.model_dump(mode="json"), recipe=recipe and recipe.model_dump(mode="json"))
     yield home / "memory"
 
 

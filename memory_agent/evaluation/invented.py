@@ -20,8 +20,6 @@ from memory_agent.records import PartialDate
 from memory_agent.semantic.ontology import load, with_article
 
 PREDICATES = ("lives_in", "works_at", "occupation", "hobby")
-CHANGING = ("lives_in", "works_at", "occupation")
-"""Those that have one value at a time."""
 _KNOWN = 0.85
 """How likely a thing is known of a person."""
 _CHANGED = 0.05
@@ -58,13 +56,13 @@ def _lives(rng: random.Random) -> Iterator[list[StatedFact]]:
             if rng.random() > _KNOWN:
                 continue
             before, now = rng.sample(_values(predicate), 2)
-            changed = predicate in CHANGING and rng.random() < _CHANGED
+            changed = load()[predicate].cardinality == "one" and rng.random() < _CHANGED
             # Who has changed the employer is asked what the new job is: of the old one the graph would doubt it.
             moved |= changed and predicate == "works_at"
             anew = changed or (moved and predicate == "occupation")
-            life.append(_stated(person, predicate, now, _SINCE if anew else _BEFORE))
+            life.append(StatedFact.said(person, predicate, now, _SINCE if anew else _BEFORE))
             if changed:
-                life.append(_stated(person, predicate, before, _BEFORE, _SINCE))
+                life.append(StatedFact.said(person, predicate, before, _BEFORE, _SINCE))
         yield life
 
 
@@ -74,15 +72,6 @@ def _values(predicate: str) -> tuple[str, ...]:
     if isinstance(found, str):
         return tuple(found.split("|"))
     return tuple(f"{name} {what}" for name in found["named"].split("|") for what in found["of"].split("|"))
-
-
-def _stated(
-    person: str, predicate: str, value: str, since: PartialDate, until: PartialDate | None = None
-) -> StatedFact:
-    text = load().statement(person, predicate, value)
-    return StatedFact(
-        subject=person, predicate=predicate, object=value, text=text, valid_from=since, valid_to=until
-    )  # fmt: skip
 
 
 def _questions(facts: Sequence[StatedFact]) -> Iterator[Question]:

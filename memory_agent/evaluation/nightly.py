@@ -28,6 +28,7 @@ from memory_agent.distillation.selection import select_from
 from memory_agent.distillation.sharding import digest, layout
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation.distillation import StatedFact, teach
+from memory_agent.evaluation.kept import claim
 from memory_agent.evaluation.worlds import words
 from memory_agent.folders import whole_file
 from memory_agent.memory import Memory
@@ -36,8 +37,6 @@ from memory_agent.records import PartialDate
 from memory_agent.semantic.ontology import load
 
 PREDICATES = ("lives_in", "works_at", "hobby")
-CHANGING = ("lives_in", "works_at")
-"""Those that have one value at a time."""
 _STATE = "nights.json"
 
 
@@ -109,13 +108,9 @@ def run(
 
 def _taken_up(place: Path, called: dict[str, Any]) -> _Life:
     """The life in the folder, or a new one. Raises InvalidInput when it is another's."""
+    claim(place, **called)
     file = place / _STATE
-    if not file.exists():
-        return _Life(of=called)
-    life = _Life.model_validate_json(file.read_text("utf-8"))
-    if life.of != called:
-        raise InvalidInput(f"{place} is a run with {life.of}; name another folder, or call it so again")
-    return life
+    return _Life.model_validate_json(file.read_text("utf-8")) if file.exists() else _Life(of=called)
 
 
 def _options(life: _Life) -> Options:
@@ -146,12 +141,7 @@ def _facts(seed: int) -> Iterator[StatedFact]:
     rng.shuffle(people)
     for person in people:
         for predicate in PREDICATES:
-            yield _stated(person, predicate, rng.choice(words(predicate)))
-
-
-def _stated(subject: str, predicate: str, object: str) -> StatedFact:
-    text = load().statement(subject, predicate, object)
-    return StatedFact(subject=subject, predicate=predicate, object=object, text=text)
+            yield StatedFact.said(person, predicate, rng.choice(words(predicate)))
 
 
 def _since(fact: StatedFact, night: int, day: str) -> StatedFact:
@@ -170,10 +160,12 @@ def _lived(memory: Memory, before: _Life, night: int) -> _Life:
     told = []
     if night:
         changed = [new for _, new in life.stale]
-        able = [fact for fact, _ in life.standing if fact.predicate in CHANGING and fact not in changed]
+        able = [
+            fact for fact, _ in life.standing if load()[fact.predicate].cardinality == "one" and fact not in changed
+        ]
         for old in rng.sample(able, min(change, len(able))):
             value = rng.choice([word for word in words(old.predicate) if word != old.object])
-            new = _since(_stated(old.subject, old.predicate, value), night, "05-01")
+            new = _since(StatedFact.said(old.subject, old.predicate, value), night, "05-01")
             life.stale.append((old, new))
             told.append(new)
         # Whose fact has changed is left alone: the tests of both would touch.

@@ -217,8 +217,7 @@ def _hide(memory: Memory, facts: Sequence[StatedFact], count: int) -> list[Fact]
     told = []
     for n in range(count):
         subject, value = subjects[n % len(subjects)], f"{words[n % 8]} {words[(3 * n + 1) % 8]} {7 * n + 11}"
-        text = load().statement(subject, _SECRET, value)
-        told.append(StatedFact(subject=subject, predicate=_SECRET, object=value, text=text))
+        told.append(StatedFact.said(subject, _SECRET, value))
     if told:
         teach(memory, told, session="secrets")
     return [fact for fact in memory.facts() if fact.predicate == _SECRET]

@@ -42,7 +42,7 @@ def test_two_nights_with_a_student_that_learns_nothing_one_of_them_killed(tmp_pa
     with Memory.open(tmp_path / "kept" / "memory", user="evaluation") as memory:
         held = sorted((fact.subject, fact.predicate, fact.object) for fact in memory.facts())
     assert held == sorted((fact["subject"], fact["predicate"], fact["object"]) for fact, _ in life["standing"])
-    with pytest.raises(InvalidInput, match="another folder"):
+    with pytest.raises(InvalidInput, match="differs in add; name another folder"):
         run(2, keep=tmp_path / "kept", **{**called, "add": 7})
 
 
