@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,13 +76,17 @@ class Place:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress]:
-        """A bar on stderr with the time left, or nothing when a machine reads along."""
-        if self.json:
-            yield lambda share, word: None
-            return
+        """How far it is and the time left, on stderr: a bar on a terminal, elsewhere a line a minute.
+
+        What a machine reads is on stdout, so it is told with `--json` too.
+        """
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+        shown = Console(stderr=True)
+        if not shown.is_terminal:
+            yield lines(what, shown.file.write)
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -90,9 +95,29 @@ class Place:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=shown, transient=True) as bar:
             task = bar.add_task(what, total=1.0)
             yield lambda share, word: bar.update(task, completed=share, description=f"{what}: {word}" if word else what)
+
+
+def lines(
+    what: str, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic, every: float = 60.0
+) -> Progress:
+    """Progress for a log: a line whenever `every` seconds have passed, so that what is over by then writes none."""
+    began = last = clock()
+    first: float | None = None
+
+    def told(share: float, word: str) -> None:
+        nonlocal first, last
+        first = share if first is None else first  # of a run that is taken up, much is done at once
+        now = clock()
+        if now - last < every:
+            return
+        last = now
+        left = f", about {(now - began) * (1 - share) / (share - first) / 60:.0f} min left" if share > first else ""
+        write(f"{what}: {share:.0%}{left}{': ' if word else ''}{word}\n")
+
+    return told
 
 
 def console() -> Console:
