@@ -92,6 +92,7 @@ STATED = [
     ("I used to work at Lumora.", ("Edda", "previously_worked_at", "Lumora")),
     ("Mi hermano Pablo vive en Sevilla.", ("Pablo", "lives_in", "Sevilla")),
     ("Ich wohne in Leipzig und arbeite bei Lumora.", ("Edda", "works_at", "Lumora")),
+    ("Ich studiere Physik.", ("Edda", "studies", "Physik")),
 ]  # fmt: skip
 
 
@@ -114,6 +115,8 @@ SILENT = [
     "Trying new things takes guts.",
     "haha ok, talk later",
     "What if I sold my car and moved to Peru",
+    "Ich will nach Berlin ziehen.",
+    "Ich möchte Physik studieren.",
 ]
 
 

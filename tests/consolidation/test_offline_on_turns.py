@@ -132,4 +132,5 @@ def test_every_class_that_a_rule_names_can_be_asked() -> None:
 def test_english_with_small_words_of_other_languages_is_english() -> None:
     assert language_of("I've been working as a translator since 2015.") is None
     assert language_of("Ich wohne seit drei Jahren in Leipzig.") == "de"
+    assert language_of("Ich will nach Berlin ziehen.") == "de"
     assert language_of("Já não trabalho na Galp, mudei pra EDP em janeiro") == "pt"

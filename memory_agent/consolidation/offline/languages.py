@@ -19,6 +19,7 @@ from .lexicon import data, pattern
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _CONTRACTED = re.compile(r"'(?:m|ve|re|ll|d|s|t)$")
 _NAME = r"[A-ZÀ-Ý][\wÀ-ÿ-]+(?: [A-ZÀ-Ý][\wÀ-ÿ-]+)*"
+_ENDED = r"(?:(?<!\w)|\b)"
 _ARTICLE = pattern("articles", re.I)
 
 
@@ -59,8 +60,11 @@ def _compiled(code: str) -> tuple[dict[str, tuple[str, str]], list[tuple[re.Patt
     phrase = rf"(?P<o>[^,.;!?¡¿()]+?)(?=\s+(?:{entry['stop']})\b|[,.;!?¡¿()]|$)"
     verbs = []
     for first, third, predicate in entry["verbs"]:
-        verbs.append((re.compile(rf"(?:{mine},? |(?-i:\b(?P<who>{_NAME}) ))(?:{third})\s*{phrase}", re.I), predicate))
-        verbs.append((re.compile(rf"(?<!\w)(?:{first})\s*{phrase}", re.I), predicate))
+        # What ends in a letter ends a word: "ich studiere" is not in "ich will studieren".
+        verbs.append(
+            (re.compile(rf"(?:{mine},? |(?-i:\b(?P<who>{_NAME}) ))(?:{third}){_ENDED}\s*{phrase}", re.I), predicate)
+        )
+        verbs.append((re.compile(rf"(?<!\w)(?:{first}){_ENDED}\s*{phrase}", re.I), predicate))
     return kin, verbs, re.compile(mine, re.I)
 
 
