@@ -104,17 +104,18 @@ def lines(
     what: str, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic, every: float = 60.0
 ) -> Progress:
     """Progress for a log: a line whenever `every` seconds have passed, so that what is over by then writes none."""
-    began = last = clock()
-    first: float | None = None
+    line_at = clock()
+    seen: tuple[float, float] | None = None
+    """When it was how far, at the first call and then at the last line: the pace since then tells the time left."""
 
     def told(share: float, word: str) -> None:
-        nonlocal first, last
-        first = share if first is None else first  # of a run that is taken up, much is done at once
+        nonlocal line_at, seen
         now = clock()
-        if now - last < every:
+        at, done = seen = seen or (now, share)
+        if now - line_at < every:
             return
-        last = now
-        left = f", about {(now - began) * (1 - share) / (share - first) / 60:.0f} min left" if share > first else ""
+        left = f", about {(now - at) * (1 - share) / (share - done) / 60:.0f} min left" if share > done else ""
+        line_at, seen = now, (now, share)
         write(f"{what}: {share:.0%}{left}{': ' if word else ''}{word}\n")
 
     return told
