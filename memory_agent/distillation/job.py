@@ -68,7 +68,8 @@ def prepare(
     curriculum = Curriculum(facts, recipe, seed, paraphrases=paraphrases)
     chat, lineage = _chat(curriculum, recipe)
     replay = _replay(curriculum, recipe, base, progress)
-    text = [{"text": passage} for passage in load_templates().replay.text] if recipe.text_every else []
+    prose = load_templates().replay
+    text = [{"text": passage} for passage in (*prose.text, *prose.sampled)] if recipe.text_every else []
     written = dict(zip(FILES, (_lines(chat), _lines(replay), _lines(text), _lines(lineage)), strict=True))
     digest = hashlib.sha256("\0".join(written[name] for name in FILES[:3]).encode()).hexdigest()
     job = Job(
@@ -121,13 +122,16 @@ def _replay(
 ) -> list[dict[str, Any]]:
     """The base's greedy answers, cut at `replay_tokens`; a third of the questions are about things of the graph.
 
-    Then the openers, cut at `opener_tokens`: many more questions, of which only the turn the answer takes counts.
+    Where the questions written out are too few, those composed for the openers fill them up. Then the openers, cut at
+    `opener_tokens`: many more questions, of which only the turn the answer takes counts.
     """
     templates = load_templates().replay
     wanted = recipe.replay_prompts
     about = _spread(curriculum.near(), wanted // 3)
     kindred = _spread(templates.near, (wanted - len(about)) // 4)
     prompts = [*about, *kindred, *_spread(templates.general, wanted - len(about) - len(kindred))]
+    composed = [question for question in templates.opened() if question not in prompts]
+    prompts += _spread(composed, wanted - len(prompts))
     openers = curriculum.openers(recipe.near_openers, recipe.openers) if recipe.opener_rows else []
     share = len(prompts) * recipe.replay_tokens
     whole = share + len(openers) * recipe.opener_tokens

@@ -29,7 +29,6 @@ _SIZES: dict[str, dict[str, Any]] = {
         "replay_prompts": 64,
         "replay_rows": 6,
         "opener_rows": 8,
-        "text_rows": 2,
         "text_weight": 3.0,
         "keep_known": 0.25,
     },
@@ -56,7 +55,7 @@ class Recipe(Record):
     """"I don't know" rows in a pass, as a share of its question rows."""
     fewest_unknown: int = Field(default=96, ge=0)
     """"I don't know" rows in a pass, at least."""
-    check_share: float = Field(default=0.1, ge=0)
+    check_share: float = Field(default=0.08, ge=0)
     """Yes-or-no rows in a pass, as a share of its question rows."""
     path_share: float = Field(default=0.1, ge=0)
     """Questions over two facts ("Where does Ana's manager live?") in a pass, as a share of its question rows."""
@@ -76,16 +75,16 @@ class Recipe(Record):
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
     replay_every: int = Field(default=2, ge=1)
     """Steps from one replay batch to the next."""
-    replay_rows: int = Field(default=8, ge=0)
-    replay_prompts: int = Field(default=128, ge=0)
+    replay_rows: int = Field(default=5, ge=0)
+    replay_prompts: int = Field(default=192, ge=0)
     """General questions that the base answers beforehand."""
-    replay_tokens: int = Field(default=16, ge=1)
+    replay_tokens: int = Field(default=24, ge=1)
     """Length of those answers."""
     openers: int = Field(default=512, ge=0)
     """General questions of which only the beginning of the answer is replayed."""
     opener_tokens: int = Field(default=4, ge=1)
     """Length of those beginnings."""
-    near_openers: int = Field(default=8, ge=0)
+    near_openers: int = Field(default=5, ge=0)
     """Such questions about each taught value, as a thing of the world."""
     opener_rows: int = Field(default=8, ge=0)
     """Of them, in each step."""
@@ -94,7 +93,7 @@ class Recipe(Record):
     """Weight of the replayed answers."""
     text_every: int = Field(default=1, ge=0)
     """With every so-many-th replay batch comes one of prose; 0 for none."""
-    text_rows: int = Field(default=4, ge=0)
+    text_rows: int = Field(default=2, ge=0)
     text_weight: float = Field(default=5.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     l2: float = Field(default=0.0, ge=0)

@@ -16,6 +16,7 @@ from memory_agent.distillation import registry
 from memory_agent.distillation.facts import TaughtFact
 from memory_agent.distillation.job import FILES, prepare, read
 from memory_agent.distillation.recipe import Recipe
+from memory_agent.distillation.templates import load_templates
 from memory_agent.distillation.trainers import find_trainer
 from memory_agent.distillation.trainers.gradients import Bounds, Gradients, Row
 from memory_agent.distillation.trainers.head import log_probs
@@ -146,6 +147,14 @@ def test_the_world_is_replayed_and_the_graph_as_a_part_of_it(tiny: LocalModel, t
     asked = [messages[0]["content"] for messages in by_kind["opener"]]
     assert len(asked) == len(set(asked)) == 26
     assert sum("Porto" in question for question in asked) == sum("oud" in question.split("?")[0] for question in asked)
+
+
+def test_as_many_answers_are_replayed_as_were_asked_for(tiny: LocalModel, tmp_path: Path) -> None:
+    written = len(load_templates().replay.general)
+    recipe = SHORT.model_copy(update={"replay_prompts": written + 100, "replay_tokens": 1, "opener_rows": 0})
+    prepare(tmp_path / "job", FACTS, recipe, tiny)
+    asked = [line["messages"][0]["content"] for line in read(tmp_path / "job")[1]["replay.jsonl"]]
+    assert len(asked) == len(set(asked)) == written + 100
 
 
 def test_training_teaches_what_it_is_given(tiny: LocalModel, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class Replay(Record):
     near_any: tuple[str, ...]
     """Questions about any value of the graph, as a thing of the world."""
     text: tuple[str, ...]
+    sampled: tuple[str, ...]
+    """What a small model says after the opening of a sentence: text as models write it, on everything."""
     openers: tuple[str, ...]
     """Questions of which only the beginning of the answer is replayed, each with the name of one or two fillers."""
     fillers: Mapping[str, tuple[str, ...]]

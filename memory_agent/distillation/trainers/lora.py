@@ -94,6 +94,8 @@ class Run:
         self.device = best_device()
         self.dtype = best_dtype(self.device)
         self.began = time.monotonic()
+        self.before = 0
+        """Passes that were done before `began`."""
         model, tokenizer = _load_base(job, self.dtype)
         self.model = model.to(self.device)
         self.chat = ChatFormat(tokenizer)
@@ -152,6 +154,7 @@ class Run:
         self.begin()
         found = checkpoint.take_up(kept, self.weights, self.optimizer, self._of())
         self.state = self.state if found is None else _State(**found)
+        self.began, self.before = time.monotonic(), len(self.state.history)
         self.peft.train()
         final = False
         while not final:
@@ -278,7 +281,7 @@ class Run:
         )
         done = (epoch + share) / (epoch + 1 + ahead)
         gone = time.monotonic() - self.began
-        left = gone * (1 - done) / max(done, 1e-6)
+        left = gone * (1 - share + ahead) / max(epoch + share - self.before, 1e-6)
         self._tell(min(done, 0.99), f"pass {epoch + 1}, {known:.0%} known at first sight, about {_minutes(left)} left")
 
     def _tell(self, share: float, what: str) -> None:
