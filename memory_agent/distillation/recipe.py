@@ -25,10 +25,16 @@ _SIZES: dict[str, dict[str, Any]] = {
         "epochs": 8,
         "batch": 12,
         "inverse_forms": 3,
+        "check_share": 0.1,
         "first_layer": 0,
         "replay_prompts": 64,
+        "replay_tokens": 16,
         "replay_rows": 6,
+        "openers": 512,
+        "opener_tokens": 4,
+        "near_openers": 8,
         "opener_rows": 8,
+        "text_rows": 2,
         "text_weight": 3.0,
         "keep_known": 0.25,
     },
@@ -80,20 +86,20 @@ class Recipe(Record):
     """General questions that the base answers beforehand."""
     replay_tokens: int = Field(default=24, ge=1)
     """Length of those answers."""
-    openers: int = Field(default=512, ge=0)
+    openers: int = Field(default=384, ge=0)
     """General questions of which only the beginning of the answer is replayed."""
-    opener_tokens: int = Field(default=4, ge=1)
+    opener_tokens: int = Field(default=6, ge=1)
     """Length of those beginnings."""
     near_openers: int = Field(default=5, ge=0)
     """Such questions about each taught value, as a thing of the world."""
-    opener_rows: int = Field(default=8, ge=0)
+    opener_rows: int = Field(default=6, ge=0)
     """Of them, in each step."""
     opener_weight: float = Field(default=1.0, ge=0)
     kl_weight: float = Field(default=2.0, ge=0)
     """Weight of the replayed answers."""
     text_every: int = Field(default=1, ge=0)
     """With every so-many-th replay batch comes one of prose; 0 for none."""
-    text_rows: int = Field(default=2, ge=0)
+    text_rows: int = Field(default=3, ge=0)
     text_weight: float = Field(default=5.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     l2: float = Field(default=0.0, ge=0)
