@@ -43,9 +43,9 @@ from memory_agent.semantic import ontology
 from memory_agent.space import Space
 
 JOB = "distill"
-_TRAINING = 0.9
+_TRAINING = 0.96
 """Share of the progress bar that preparing and training take; probing has the rest."""
-_PREPARING = 0.1
+_PREPARING = 0.05
 """Share of that in which the base answers the replayed questions."""
 _CHANGED = "facts changed meanwhile"
 

@@ -19,7 +19,7 @@ from memory_agent.distillation.recipe import Recipe
 from memory_agent.distillation.templates import load_templates
 from memory_agent.distillation.trainers import find_trainer
 from memory_agent.distillation.trainers.gradients import Bounds, Gradients, Row
-from memory_agent.distillation.trainers.head import log_probs
+from memory_agent.distillation.trainers.head import likeliest, log_probs
 from memory_agent.distillation.trainers.lora import LoraTrainer, Run
 from memory_agent.errors import InvalidInput, NothingToDistill, TrainerFailed
 from memory_agent.models.local import LocalModel
@@ -257,6 +257,29 @@ def test_the_head_gives_what_a_whole_distribution_gives_and_its_gradient() -> No
     (wanted,) = torch.autograd.grad((whole * weight).sum(), states)
     assert torch.allclose(got, wanted, atol=1e-5)
     assert wanted[1].abs().sum() > 0
+
+
+@pytest.mark.parametrize("positions", [1, 8, 21])
+def test_the_likeliest_tokens_are_those_of_the_whole_distribution(positions: int) -> None:
+    import torch
+
+    logits = torch.randn(positions, 300, generator=torch.Generator().manual_seed(0)) * 9
+    ids, values = likeliest(logits, 5)
+    whole = logits.log_softmax(-1).topk(5)
+    assert torch.equal(ids, whole.indices)
+    torch.testing.assert_close(values, whole.values)
+    assert torch.equal(logits, torch.randn(positions, 300, generator=torch.Generator().manual_seed(0)) * 9)
+
+
+def test_steps_take_turns_at_what_holds_them(tiny: LocalModel, tmp_path: Path) -> None:
+    prepare(tmp_path / "job", FACTS, SHORT, tiny)
+    job, rows = read(tmp_path / "job")
+    run = Run(job, rows, None)
+    held = []
+    for step in range(1, 5):
+        run.state.steps = step
+        held.append({part.rows[0].kind for part in run._held()})
+    assert held == [{"opener", "text"}, {"opener", "answer"}] * 2
 
 
 def test_a_replayed_answer_ends_where_the_base_ended_it(tiny: LocalModel, tmp_path: Path) -> None:

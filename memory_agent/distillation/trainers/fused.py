@@ -23,7 +23,7 @@ class _Product(torch.autograd.Function):
         flat = x.to(w.dtype).reshape(-1, x.shape[-1])
         a, b = a.to(w.dtype), (b * scale).to(w.dtype)
         low = flat @ a.t()
-        y = torch.addmm(nn.functional.linear(flat, w, bias), low, b.t())
+        y = nn.functional.linear(flat, w, bias).addmm_(low, b.t())
         ctx.save_for_backward(flat, w, a, b, low)
         ctx.scale, ctx.shape, ctx.dtype = scale, x.shape, x.dtype
         return y.view(*x.shape[:-1], -1)
@@ -37,7 +37,7 @@ class _Product(torch.autograd.Function):
         for_a = (down.t() @ flat).float()
         for_x = None
         if ctx.needs_input_grad[0]:
-            for_x = torch.addmm(up @ w, down, a).view(ctx.shape).to(ctx.dtype)
+            for_x = (up @ w).addmm_(down, a).view(ctx.shape).to(ctx.dtype)
         return for_x, None, None, for_a, for_b, None
 
 

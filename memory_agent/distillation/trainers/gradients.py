@@ -223,15 +223,17 @@ class Gradients:
     def _remember(self, part: Part) -> int:
         import torch
 
+        from memory_agent.distillation.trainers.head import likeliest
+
         with torch.inference_mode():
             found, _ = self._read(part.rows, keep=True)
             with self._casting():
-                logits = (self._head(found) if self._split else found).float()
-            top = logits.log_softmax(-1).topk(_TOP if logits.shape[-1] > _TOP else logits.shape[-1] - 1)
+                logits = self._head(found) if self._split else found
+            ids, values = likeliest(logits, _TOP if logits.shape[-1] > _TOP else logits.shape[-1] - 1)
         place = 0
         for row in part.rows:
             end = place + row.positions
-            row.top = (top.indices[place:end].clone(), top.values[place:end].clone())
+            row.top = (ids[place:end].clone(), values[place:end].clone())
             place = end
         return part.cells
 

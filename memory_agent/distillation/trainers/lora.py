@@ -19,7 +19,6 @@ import json
 import math
 import random
 import shutil
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
 Files = dict[str, list[dict[str, Any]]]
 """Rows of a prepared job, by file."""
 _REPLAYED = ("answer", "opener")
+_NOTING = 0.04
+"""Share of the progress that noting the base's predictions takes, about that of the time."""
 _QUESTIONS = frozenset({"forward", "inverse"}) | UNKNOWN
 """Kinds whose rows can be known for sure, and decide when training is done."""
 
@@ -93,9 +94,6 @@ class Run:
         self.anchor: Anchor | None = None
         self.device = best_device()
         self.dtype = best_dtype(self.device)
-        self.began = time.monotonic()
-        self.before = 0
-        """Passes that were done before `began`."""
         model, tokenizer = _load_base(job, self.dtype)
         self.model = model.to(self.device)
         self.chat = ChatFormat(tokenizer)
@@ -149,12 +147,12 @@ class Run:
 
         The state after each is kept in the folder `kept`, and one that is there is taken up.
         """
+        self._tell(0.0, "what the base would say is noted")
         # An adapter that has not begun to learn changes nothing (its B is 0): this is the base.
         self.state.tokens += self.gradients.remember([*self.replay, *self.openers, *self.text])
         self.begin()
         found = checkpoint.take_up(kept, self.weights, self.optimizer, self._of())
         self.state = self.state if found is None else _State(**found)
-        self.began, self.before = time.monotonic(), len(self.state.history)
         self.peft.train()
         final = False
         while not final:
@@ -255,14 +253,16 @@ class Run:
         return known
 
     def _held(self) -> list[Part]:
-        """What this step is held to the base on: openers, and now and then answers and prose."""
+        """What this step is held to the base on: openers, and now and then answers and prose.
+
+        Prose comes half-way between two batches of answers, so that steps take about as long and two threads as well.
+        """
         recipe, step = self.recipe, self.state.steps
         parts = self._drawn(self.openers, recipe.opener_rows, f"openers/{step}", recipe.opener_weight)
-        turn, now = divmod(step, recipe.replay_every)
-        if not recipe.replay_rows or now:
-            return parts
-        parts += self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
-        if recipe.text_every and turn % recipe.text_every == 0:
+        turn, since = divmod(step, recipe.replay_every)
+        if since == 0:
+            parts += self._drawn(self.replay, recipe.replay_rows, f"replay/{turn}", recipe.kl_weight)
+        if since == recipe.replay_every // 2 and recipe.text_every and turn % recipe.text_every == 0:
             parts += self._drawn(self.text, recipe.text_rows, f"text/{turn}", recipe.text_weight)
         return parts
 
@@ -275,14 +275,11 @@ class Run:
         if self.progress is None:
             return
         known = self.state.history[-1]["known"] if self.state.history else 0.0
-        # Most runs end well before the last pass allowed: count on what is known so far.
-        ahead = (
-            0.0 if final else max(1.0, min(self.recipe.epochs - epoch - 1, 1 + 4 * (self.recipe.known_share - known)))
-        )
-        done = (epoch + share) / (epoch + 1 + ahead)
-        gone = time.monotonic() - self.began
-        left = gone * (1 - share + ahead) / max(epoch + share - self.before, 1e-6)
-        self._tell(min(done, 0.99), f"pass {epoch + 1}, {known:.0%} known at first sight, about {_minutes(left)} left")
+        # What is known grows by about an eighth a pass towards the end: it may be enough before the last pass allowed.
+        wanting = 8 * (self.recipe.known_share - known)
+        ahead = 0.0 if final else max(1.0, min(self.recipe.epochs - epoch - 1, 1 + wanting))
+        done = _NOTING + (1 - _NOTING) * (epoch + share) / (epoch + 1 + ahead)
+        self._tell(min(done, 0.99), f"pass {epoch + 1}, {known:.0%} known at first sight")
 
     def _tell(self, share: float, what: str) -> None:
         if self.progress is not None:
@@ -360,7 +357,3 @@ def _linear_names(model: Any) -> list[str]:
     head = model.get_output_embeddings()
     linear = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)]
     return sorted({name.rpartition(".")[2] for name, part in linear if part is not head})
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
