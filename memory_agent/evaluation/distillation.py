@@ -33,7 +33,7 @@ from memory_agent.distillation.run import Options, distill
 from memory_agent.distillation.scorecard import Score, Scorecard
 from memory_agent.distillation.selection import Policy
 from memory_agent.errors import InvalidInput
-from memory_agent.evaluation.forced import forced
+from memory_agent.evaluation.forced import forced, routed_ratio
 from memory_agent.evaluation.kept import claim
 from memory_agent.memory import Memory
 from memory_agent.protocols import Progress, Proposal
@@ -159,7 +159,8 @@ def run(
     of "I don't know", and withheld: the share where that stands in place of what the weights said.
     `rate` is the share right for paraphrase and inverse, the share byte-equal to the base for general,
     the share that names a person or value of the graph for near_general, and the share of wrong values
-    given for stale, stranger and absent_attribute.
+    given for stale, stranger and absent_attribute. `answer_ratio` of near_general: the perplexity of the base's own
+    answers by the weights that the router has for each, as a ratio to the base's.
 
     `arms` questions of the paraphrase and inverse kinds (0 asks none) are put to each of the four arms as well: base,
     retrieval, adapter, both. `arms` maps each to the share right with its interval, the tokens a question took (context
@@ -243,10 +244,13 @@ def _once(
         beside = put_to_arms(memory, evenly([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
         graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
         lost = forced(memory.space, compared, near, graph, prose)
+        kinds = score(file.questions, answers, base, graph)
+        if near:
+            kinds["near_general"]["answer_ratio"] = round(routed_ratio(memory.space, near), 4)
     gate = Gate.load()
     return {
         "seed": seed,
-        "kinds": score(file.questions, answers, base, graph),
+        "kinds": kinds,
         "taught": len(report.facts),
         "opted_in": sorted(options.policy.teach),
         "left_out": dict(report.refused),

@@ -1,4 +1,4 @@
-"""What a model loses where an adapter is forced on it: every question goes through it, as if there were no router."""
+"""What a model loses where an adapter is forced on it, as if there were no router; and what it loses with one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from memory_agent.answering import adapter_for
 from memory_agent.distillation import registry
 from memory_agent.distillation.asking import ANSWER_TOKENS
 from memory_agent.distillation.matching import names, names_any, says_unknown
@@ -49,6 +50,24 @@ def forced(
             "perplexity_ratio": model.perplexity(text, adapter=folder) / usual,
         }
     return found
+
+
+def routed_ratio(space: Space, questions: Sequence[str]) -> float:
+    """Perplexity of the base's own answers by the weights that the router has for each, as a ratio to the base's.
+
+    1 where it leaves all questions to the base, or there are none.
+    """
+    model = LocalModel.load(space.settings)
+    plain = [said.text for said in model.generate(questions, max_new_tokens=ANSWER_TOKENS)]
+    chosen: dict[Path | None, list[int]] = {}
+    for n, question in enumerate(questions):
+        chosen.setdefault(adapter_for(space, question), []).append(n)
+    scores: list[float] = []
+    for folder, which in chosen.items():
+        rows = model.log_probs([(questions[n], plain[n]) for n in which], adapter=folder)
+        scores += [score for row in rows for score in row]
+    usual = _answers(model, questions, plain, None)
+    return math.exp(-sum(scores) / len(scores)) / usual if scores else 1.0
 
 
 def _answers(model: LocalModel, questions: Sequence[str], answers: Sequence[str], adapter: Path | None) -> float:

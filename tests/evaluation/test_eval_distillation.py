@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from students import tiny_student
 
+from memory_agent.config import Settings
 from memory_agent.distillation.recipe import Recipe
 from memory_agent.errors import InvalidInput
 from memory_agent.evaluation import taught
 from memory_agent.evaluation.distillation import FactFile, Question, run, score, teach
+from memory_agent.evaluation.forced import routed_ratio
 from memory_agent.memory import Memory
 from memory_agent.records import Answer
 from memory_agent.testing import HashEmbedder
@@ -77,6 +79,21 @@ def test_a_file_goes_the_whole_way(tmp_path: Path, file: Path) -> None:
     kept = taught.report({"now": taught.load(tmp_path / "now.json")})
     assert [table.columns[0] for table in kept.tables] == ["asked", "run", "run", "run"]
     assert all(plot.svg().startswith("<svg") for plot in kept.plots)
+
+
+def test_what_the_router_leaves_to_the_base_loses_nothing(tmp_path: Path) -> None:
+    asked = [*FILE["questions"], {"kind": "near_general", "question": "What is Bergen known for?"}]
+    (tmp_path / "facts.json").write_text(json.dumps({**FILE, "questions": asked}))
+    student = str(tiny_student(tmp_path / "student"))
+    # A rate at which random weights change enough to be seen.
+    recipe = RECIPE.model_copy(update={"rate": 0.05, "warm_up": 0})
+    found = run(tmp_path / "facts.json", student=student, recipe=recipe, arms=0, keep=tmp_path / "kept")
+    assert found["kinds"]["near_general"]["answer_ratio"] == 1.0
+    settings = Settings.load(student=student)
+    with Memory.open(tmp_path / "kept" / "seed-0" / "memory", user="evaluation", settings=settings) as memory:
+        assert routed_ratio(memory.space, []) == 1.0
+        assert routed_ratio(memory.space, ["What is Bergen known for?"]) == 1.0
+        assert routed_ratio(memory.space, ["Where does Wanda Teller live?", "Is it raining?"]) != pytest.approx(1.0)
 
 
 def test_facts_are_superseded_by_the_real_reconciler(tmp_path: Path, file: Path) -> None:
