@@ -37,9 +37,10 @@ _SIZES: dict[str, dict[str, Any]] = {
         "text_rows": 2,
         "text_weight": 3.0,
         "keep_known": 0.25,
+        "known_share": 0.8,
     },
     "standard": {},
-    "thorough": {"epochs": 14, "rate": 1e-3, "known_share": 0.85},
+    "thorough": {"epochs": 16, "rate": 1e-3, "known_share": 0.9},
 }
 """What each size sets beside the defaults, which are those of "standard"."""
 QUICK_UP_TO = 40
@@ -51,7 +52,7 @@ class Recipe(Record):
 
     size: Size = "auto"
 
-    epochs: int = Field(default=7, ge=1)
+    epochs: int = Field(default=8, ge=1)
     """Most passes over the curriculum; fewer when everything is known before."""
     forward_forms: int = Field(default=6, ge=1)
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
@@ -70,7 +71,7 @@ class Recipe(Record):
 
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
-    first_layer: int = Field(default=10, ge=0)
+    first_layer: int = Field(default=12, ge=0)
     """Layers below it get no adapter; at most half of them are left out."""
     rate: float = Field(default=1.5e-3, gt=0)
     warm_up: int = Field(default=8, ge=0)
@@ -80,25 +81,25 @@ class Recipe(Record):
     micro_tokens: int = Field(default=384, ge=1)
     """Cells (rows times length) computed at once; a larger batch is gathered from several. Bounds the memory."""
     replay_every: int = Field(default=2, ge=1)
-    """Steps from one replay batch to the next."""
-    replay_rows: int = Field(default=5, ge=0)
-    replay_prompts: int = Field(default=192, ge=0)
+    """Steps from one batch of replayed answers to the next."""
+    replay_rows: int = Field(default=6, ge=0)
+    replay_prompts: int = Field(default=256, ge=0)
     """General questions that the base answers beforehand."""
     replay_tokens: int = Field(default=24, ge=1)
     """Length of those answers."""
-    openers: int = Field(default=384, ge=0)
+    openers: int = Field(default=512, ge=0)
     """General questions of which only the beginning of the answer is replayed."""
-    opener_tokens: int = Field(default=6, ge=1)
+    opener_tokens: int = Field(default=8, ge=1)
     """Length of those beginnings."""
-    near_openers: int = Field(default=5, ge=0)
+    near_openers: int = Field(default=6, ge=0)
     """Such questions about each taught value, as a thing of the world."""
-    opener_rows: int = Field(default=6, ge=0)
+    opener_rows: int = Field(default=8, ge=0)
     """Of them, in each step."""
     opener_weight: float = Field(default=1.0, ge=0)
     kl_weight: float = Field(default=2.0, ge=0)
     """Weight of the replayed answers."""
     text_every: int = Field(default=1, ge=0)
-    """With every so-many-th replay batch comes one of prose; 0 for none."""
+    """To every so-many-th batch of answers there is one of prose, half-way to the next; 0 for none."""
     text_rows: int = Field(default=3, ge=0)
     text_weight: float = Field(default=5.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
@@ -118,7 +119,7 @@ class Recipe(Record):
     """A row whose every token has more than this is known."""
     keep_known: float = Field(default=0.2, ge=0, le=1)
     """Share of the rows that is kept in a pass for questions known in the pass before."""
-    known_share: float = Field(default=0.8, gt=0, le=1)
+    known_share: float = Field(default=0.85, gt=0, le=1)
     """Share of a pass's questions that must be known at first sight for the last pass to begin."""
 
     @classmethod
