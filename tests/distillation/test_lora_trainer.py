@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_pass_and_ends_in_the_same_byt
             LoraTrainer().train(tmp_path / "job", tmp_path / "out", _until(doomed))
     told: list[str] = []
     out = LoraTrainer().train(tmp_path / "job", tmp_path / "out", lambda share, what: told.append(what))
-    assert {what.split(",")[0] for what in told} == {"pass 4", "trained"}
+    assert {what.split(",")[0] for what in told} == {"what the base would say is noted", "pass 4", "trained"}
     assert sha(out) == sha(whole)
     assert (out / "training.json").read_bytes() == (whole / "training.json").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "out", "whole"]
