@@ -59,19 +59,17 @@ def routed_ratio(space: Space, questions: Sequence[str]) -> float:
     """
     model = LocalModel.load(space.settings)
     plain = [said.text for said in model.generate(questions, max_new_tokens=ANSWER_TOKENS)]
-    chosen: dict[Path | None, list[int]] = {}
-    for n, question in enumerate(questions):
-        chosen.setdefault(adapter_for(space, question), []).append(n)
-    scores: list[float] = []
-    for folder, which in chosen.items():
-        rows = model.log_probs([(questions[n], plain[n]) for n in which], adapter=folder)
-        scores += [score for row in rows for score in row]
-    usual = _answers(model, questions, plain, None)
-    return math.exp(-sum(scores) / len(scores)) / usual if scores else 1.0
+    pairs = list(zip(questions, plain, strict=True))
+    rows = [row for pair in pairs for row in model.log_probs([pair], adapter=adapter_for(space, pair[0]))]
+    return _perplexity(rows) / _answers(model, questions, plain, None)
 
 
 def _answers(model: LocalModel, questions: Sequence[str], answers: Sequence[str], adapter: Path | None) -> float:
     """Perplexity of the answers, over all their tokens; 1 without any."""
-    rows = model.log_probs(list(zip(questions, answers, strict=True)), adapter=adapter)
+    return _perplexity(model.log_probs(list(zip(questions, answers, strict=True)), adapter=adapter))
+
+
+def _perplexity(rows: Sequence[Sequence[float]]) -> float:
+    """Over all log-probabilities of all rows; 1 without any."""
     scores = [score for row in rows for score in row]
     return math.exp(-sum(scores) / len(scores)) if scores else 1.0
