@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
+import anyio.from_thread
 import anyio.to_thread
 from pydantic import Field
 
@@ -22,7 +23,7 @@ from memory_agent.memory import Memory
 from memory_agent.records import Episode, Fact, Hit, Turn
 
 try:
-    from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver import Context, MCPServer
     from mcp.server.mcpserver.exceptions import ResourceError, ToolError
     from mcp_types import ToolAnnotations
 except ImportError as error:
@@ -119,9 +120,14 @@ def _writing_tools(server: MCPServer, access: Callable[[], Access]) -> None:
         )
 
     @server.tool(annotations=repeats)
-    async def consolidate() -> str:
+    async def consolidate(context: Context[Any, Any]) -> str:
         """Read what was kept since the last time into facts."""
-        report = await _on(access, lambda memory: memory.consolidate(), write=True)
+
+        def told(share: float, doing: str) -> None:
+            # From the thread that reads. Nothing is sent to a client that did not ask for progress.
+            anyio.from_thread.run(context.report_progress, share, 1.0, doing)
+
+        report = await _on(access, lambda memory: memory.consolidate(progress=told), write=True)
         return f"{report.episodes} turns read, {len(report.facts_added)} facts added, {len(report.facts_closed)} closed"
 
     @server.tool(annotations=destroys)

@@ -46,6 +46,21 @@ async def test_a_memory_is_kept_found_learnt_explained_corrected_and_forgotten(m
         assert not gone.is_error
 
 
+async def test_whoever_asks_for_it_hears_how_far_the_reading_is(memory: Memory) -> None:
+    memory.add([{"role": "user", "content": "I live in Porto.", "id": "t1"}])
+    heard: list[tuple[float, float | None, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, total, message))
+
+    async with Client(mcp_server(lambda: Access(memory))) as client:
+        result = await client.call_tool("consolidate", {}, progress_callback=hear)
+    assert not result.is_error
+    assert len(heard) > 1
+    assert heard == sorted(heard, key=lambda one: one[0])
+    assert heard[-1] == (1.0, 1.0, "done")
+
+
 async def test_resources_are_facts_graph_and_records(memory: Memory) -> None:
     memory.add([{"role": "user", "content": "I live in Porto.", "id": "t1"}])
     memory.consolidate()
