@@ -46,6 +46,8 @@ WRONG_KINDS = ("stale", "stranger", "absent_attribute")
 ARMS: tuple[Mode, ...] = ("base", "retrieval", "adapter", "both")
 ASKED_OF_ARMS = ("paraphrase", "inverse")
 IDK_KINDS = (*WRONG_KINDS, "paraphrase", "inverse")
+_TEACHING = 0.85
+"""Share of the progress until the weights are there; asking them is the rest. About that of the time, for 106 facts."""
 
 
 class StatedFact(Record):
@@ -233,7 +235,14 @@ def _once(
     with Memory.open(home, user="evaluation", settings=settings) as memory:
         teach(memory, file.facts)
         spent = time.process_time()
-        report = distill(memory.space, recipe=recipe, seed=seed, options=options, progress=progress)
+        report = distill(
+            memory.space,
+            recipe=recipe,
+            seed=seed,
+            options=options,
+            progress=lambda share, doing: progress(_TEACHING * share, doing),
+        )
+        progress(_TEACHING, "the file's questions are asked")
         spent, asked = time.process_time() - spent, time.monotonic()
         questions = [question.question for question in file.questions]
         answers = ask_many(memory.space, questions, "adapter")
@@ -241,12 +250,15 @@ def _once(
         near = [q.question for q in file.questions if q.kind == "near_general"]
         base = dict(zip(compared, ask_many(memory.space, compared, "base"), strict=True))
         took, peak = time.monotonic() - asked, _peak_memory()
+        progress(0.9, "the arms are asked")
         beside = put_to_arms(memory, evenly([q for q in file.questions if q.kind in ASKED_OF_ARMS], arms))
         graph = sorted({name for fact in file.facts for name in (fact.subject, fact.object)})
+        progress(0.95, "what is lost by force")
         lost = forced(memory.space, compared, near, graph, prose)
         kinds = score(file.questions, answers, base, graph)
         if near:
             kinds["near_general"]["answer_ratio"] = round(routed_ratio(memory.space, near), 4)
+    progress(1.0, "done")
     gate = Gate.load()
     return {
         "seed": seed,

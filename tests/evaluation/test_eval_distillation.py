@@ -55,7 +55,15 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_goes_the_whole_way(tmp_path: Path, file: Path) -> None:
     student = tiny_student(tmp_path / "student")
-    found = run(file, seeds=(0, 1), student=str(student), recipe=RECIPE)
+    told: list[tuple[float, str]] = []
+
+    def tell(share: float, doing: str) -> None:
+        told.append((share, doing))
+
+    found = run(file, seeds=(0, 1), student=str(student), recipe=RECIPE, progress=tell)
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert [doing for share, doing in told if share == 1.0] == ["seed 1: done"], "asking is part of the way"
     assert json.loads(json.dumps(found)) == found
     assert found["facts"] == 3
     assert set(found["kinds"]) == {"paraphrase", "stale", "inverse", "general"}
