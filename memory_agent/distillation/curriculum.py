@@ -290,14 +290,14 @@ class Curriculum:
             )
 
     def _absent(self, epoch: int, most: int) -> list[Row]:
-        """What is not known of known subjects, in as many forms as what is known: at most `most` rows.
+        """What is not known of known subjects, in `gap_forms` forms each: at most `most` rows.
 
         That nothing is known is learnt pair by pair, like a fact; in fewer forms it holds in those forms only.
         """
         places = [
             (item, count, n)
             for item in self._gaps
-            for count in [min(len(item.prompts), self._recipe.forward_forms)]
+            for count in [min(len(item.prompts), self._recipe.gap_forms)]
             for n in range(count)
         ]
         drawn = self._random("absent", epoch).sample(places, min(most, len(places)))

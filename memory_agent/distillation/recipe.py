@@ -60,6 +60,9 @@ class Recipe(Record):
     """Questions for each (predicate, object) in a pass."""
     unknown_share: float = Field(default=0.45, ge=0)
     """"I don't know" rows in a pass, as a share of its question rows."""
+    gap_forms: int = Field(default=6, ge=0)
+    """Of them, questions in a pass for each thing that is not known of somebody known, up to half of all; the others
+    are about strangers."""
     fewest_unknown: int = Field(default=96, ge=0)
     """"I don't know" rows in a pass, at least."""
     check_share: float = Field(default=0.08, ge=0)

@@ -109,6 +109,16 @@ def test_strangers_are_new_in_every_pass_and_never_somebody_known() -> None:
     assert len({row.answer for row in made}) > 10
 
 
+@pytest.mark.parametrize("forms", [0, 2, 7])
+def test_each_thing_not_known_of_somebody_is_asked_in_as_many_forms_as_the_recipe_says(forms: int) -> None:
+    made = rows(epochs=1, gap_forms=forms, fewest_unknown=200)
+    absent = of("absent", made)
+    asked = {group: {row.prompt for row in absent if row.group == group} for group in {row.group for row in absent}}
+    assert all(len(prompts) == forms for prompts in asked.values())
+    assert len(absent) == 4 * forms
+    assert len(absent) + len(of("stranger", made)) == 200
+
+
 def test_pages_are_reshuffled_and_say_all_that_is_known() -> None:
     pages = [row for row in of("page", rows(epochs=12)) if row.group == "page|Ben Okri"]
     assert len({row.answer for row in pages}) > 1
