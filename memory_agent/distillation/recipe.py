@@ -25,6 +25,8 @@ _SIZES: dict[str, dict[str, Any]] = {
         "epochs": 8,
         "batch": 12,
         "inverse_forms": 3,
+        "unknown_share": 0.45,
+        "gap_forms": 6,
         "check_share": 0.1,
         "first_layer": 0,
         "replay_prompts": 64,
@@ -58,9 +60,9 @@ class Recipe(Record):
     """Questions for each (subject, predicate) in a pass; other forms in every pass, until all had their turn."""
     inverse_forms: int = Field(default=4, ge=0)
     """Questions for each (predicate, object) in a pass."""
-    unknown_share: float = Field(default=0.45, ge=0)
+    unknown_share: float = Field(default=0.42, ge=0)
     """"I don't know" rows in a pass, as a share of its question rows."""
-    gap_forms: int = Field(default=6, ge=0)
+    gap_forms: int = Field(default=8, ge=0)
     """Of them, questions in a pass for each thing that is not known of somebody known, up to half of all; the others
     are about strangers."""
     fewest_unknown: int = Field(default=96, ge=0)
