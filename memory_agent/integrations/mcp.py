@@ -9,12 +9,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
-import anyio
 import anyio.from_thread
 import anyio.to_thread
 from pydantic import Field
@@ -126,9 +124,8 @@ def _writing_tools(server: MCPServer, access: Callable[[], Access]) -> None:
         """Read what was kept since the last time into facts."""
 
         def told(share: float, doing: str) -> None:
-            # From the thread that reads, which goes on when the client is gone. Who did not ask for it is sent nothing.
-            with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-                anyio.from_thread.run(context.report_progress, share, 1.0, doing)
+            # From the thread that reads. Nothing is sent to a client that did not ask for progress.
+            anyio.from_thread.run(context.report_progress, share, 1.0, doing)
 
         report = await _on(access, lambda memory: memory.consolidate(progress=told), write=True)
         return f"{report.episodes} turns read, {len(report.facts_added)} facts added, {len(report.facts_closed)} closed"
